@@ -1,0 +1,45 @@
+"""The recipe of a run: a frozen tree read from YAML, and shipped presets."""
+
+from ocrtune.config.reading import (
+    PRESETS,
+    apply_overrides,
+    parse_config,
+    preset_text,
+    read_config,
+    write_config,
+)
+from ocrtune.config.tree import (
+    Config,
+    DataSection,
+    DecodingSection,
+    EvaluationSection,
+    InputsSection,
+    LoraSection,
+    ModeSection,
+    OptimizerSection,
+    Part,
+    RunSection,
+    TrainingSection,
+    TuningSection,
+)
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "DataSection",
+    "DecodingSection",
+    "EvaluationSection",
+    "InputsSection",
+    "LoraSection",
+    "ModeSection",
+    "OptimizerSection",
+    "Part",
+    "RunSection",
+    "TrainingSection",
+    "TuningSection",
+    "apply_overrides",
+    "parse_config",
+    "preset_text",
+    "read_config",
+    "write_config",
+]

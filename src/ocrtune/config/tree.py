@@ -1,0 +1,253 @@
+"""The recipe of a run: one frozen tree, every key documented, unknown keys refused.
+
+The tree says what to do, never what the machine is: device and dtype are decisions made later, with a reason.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ocrtune.families import Fit
+from ocrtune.text import Normalization
+
+Part = Literal["decoder", "projector", "vision"]
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the tree: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSection(Section):
+    """Where the run lives.
+
+    Attributes:
+        folder: The run folder; the resolved recipe, metrics, checkpoints and report land there.
+        seed: Seeds weights, order of examples and dropout.
+        resume: Go on from the last checkpoint of the folder, if there is one.
+    """
+
+    folder: str = "runs/ocrtune"
+    seed: NotNegative = 0
+    resume: bool = False
+
+
+class DataSection(Section):
+    """Which pages, and how their texts become targets.
+
+    Attributes:
+        uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, or `builtin` for the sample lines.
+        validation_uri: Held-out pages; without it a share of the documents of `uri` is held out.
+        validation_documents: Documents of `uri` to hold out, by name; goes before `validation_fraction`.
+        validation_fraction: Share of the documents to hold out.
+        test_documents: Documents of `uri` used for neither, by name.
+        prompt: A prompt of the family by its short name, or a text with one `<image>` per image.
+        normalization: What is made equal in targets before they are learned.
+        on_error: A page with an error stops the run, or is skipped, counted and listed.
+    """
+
+    uri: str
+    validation_uri: str | None = None
+    validation_documents: tuple[str, ...] = ()
+    validation_fraction: Share = 0.05
+    test_documents: tuple[str, ...] = ()
+    prompt: str | None = None
+    normalization: Normalization = Normalization()
+    on_error: Literal["stop", "skip"] = "stop"
+
+
+class ModeSection(Section):
+    """A mode of the run's own.
+
+    Attributes:
+        global_px: Side of the global view, a multiple of 64.
+        tile_px: Side of a tile, a multiple of 64; without it there are no tiles.
+        max_tiles: Most tiles of a page.
+        fit: `pad` keeps the aspect ratio of the global view, `stretch` loses it.
+    """
+
+    global_px: Positive
+    tile_px: Positive | None = None
+    max_tiles: NotNegative = 0
+    fit: Fit = "pad"
+
+
+class InputsSection(Section):
+    """How a page becomes model inputs; saved with every checkpoint and obeyed by prediction.
+
+    Attributes:
+        mode: A mode of the family by name, or one of the run's own.
+        max_tokens: Longest sequence, image tokens and EOS included; the model's own limit without it.
+        on_too_long: An example over the limit stops the run, or is skipped, counted and listed.
+    """
+
+    mode: str | ModeSection | None = None
+    max_tokens: Positive | None = None
+    on_too_long: Literal["error", "skip"] = "error"
+
+
+class LoraSection(Section):
+    """Low-rank adapters.
+
+    Attributes:
+        preset: `attention` adapts attention, dense and shared layers; `experts` the routed experts too.
+        rank: Rank of the adapters.
+        alpha: Scale; an adapter's output is multiplied by alpha / rank.
+        dropout: Dropout before the adapter; must be 0 with `experts`.
+    """
+
+    preset: Literal["attention", "experts"] = "attention"
+    rank: Positive = 16
+    alpha: Positive = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class TuningSection(Section):
+    """What learns.
+
+    Attributes:
+        method: `full` trains the weights themselves, `lora` adapters beside them, `qlora` adapters beside
+            4-bit weights.
+        parts: Parts that learn; the others are frozen. The projector part, newline and separator included,
+            always learns in full.
+        lora: For `lora` and `qlora`.
+    """
+
+    method: Literal["full", "lora", "qlora"] = "lora"
+    parts: tuple[Part, ...] = ("decoder",)
+    lora: LoraSection = LoraSection()
+
+    @model_validator(mode="after")
+    def _check(self) -> "TuningSection":
+        if not self.parts:
+            raise ValueError("name at least one part that learns: decoder, projector, vision")
+        if self.lora.preset == "experts" and self.lora.dropout:
+            raise ValueError(f"lora.dropout must be 0 with preset 'experts', not {self.lora.dropout}")
+        return self
+
+
+class OptimizerSection(Section):
+    """AdamW and its schedule.
+
+    Attributes:
+        learning_rate: Peak rate.
+        learning_rates: Peak rate of a part, instead of `learning_rate`.
+        weight_decay: On matrices; biases, norms and embeddings have none.
+        betas: Of AdamW.
+        epsilon: Of AdamW.
+        max_grad_norm: Gradients are clipped to this norm; 0 for no clipping.
+        schedule: Shape after the warm-up.
+        warmup_fraction: Share of the steps in which the rate rises.
+    """
+
+    learning_rate: Rate = 1e-4
+    learning_rates: dict[Part, Rate] = {}
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    betas: tuple[Share, Share] = (0.9, 0.98)
+    epsilon: Rate = 1e-8
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_fraction: Share = 0.05
+
+
+class TrainingSection(Section):
+    """The loop.
+
+    Attributes:
+        epochs: Passes over the examples; `max_steps` goes before it.
+        max_steps: Optimizer steps.
+        batch_size: Examples in a forward, on each device.
+        accumulation_steps: Forwards in an optimizer step; the loss is the token mean over all of them.
+        precision: `auto` decides by device; the decision and its reason are printed and saved.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        gradient_checkpointing: Recompute activations instead of keeping them.
+        bucket_by_length: Batches of examples of like length, in random order.
+        vision_chunk_views: Most views in one vision forward; without it all of a batch at once.
+        router_loss: Weight of the padding-aware load-balancing loss of the router; 0 for none.
+        workers: Processes that encode pages; 0 for none.
+        log_every_steps: How often loss and speed are logged.
+        save_every_steps: How often a checkpoint is written; without it at each evaluation.
+        keep_checkpoints: Most checkpoints kept, the best among them.
+        early_stop_evaluations: Stop after so many evaluations without a better score; without it never.
+    """
+
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    max_steps: Positive | None = None
+    batch_size: Positive = 1
+    accumulation_steps: Positive = 1
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    gradient_checkpointing: bool = False
+    bucket_by_length: bool = True
+    vision_chunk_views: Positive | None = None
+    router_loss: Annotated[float, Field(ge=0)] = 0.0
+    workers: NotNegative = 0
+    log_every_steps: Positive = 10
+    save_every_steps: Positive | None = None
+    keep_checkpoints: Positive = 2
+    early_stop_evaluations: Positive | None = None
+
+
+class DecodingSection(Section):
+    """Greedy decoding and its guard against repetition.
+
+    Attributes:
+        use: Published settings to take where the fields below are empty.
+        no_repeat_ngram_tokens: An n-gram of this length may not come twice in the window; 0 for no guard.
+        window_tokens: How far back the guard looks.
+        max_new_tokens: Longest answer; the family's limit without it.
+        batch_size: Pages decoded together.
+    """
+
+    use: Literal["single", "pages", "evaluation"] = "evaluation"
+    no_repeat_ngram_tokens: NotNegative | None = None
+    window_tokens: Positive | None = None
+    max_new_tokens: Positive | None = None
+    batch_size: Positive = 8
+
+
+class EvaluationSection(Section):
+    """Held-out pages decoded during training.
+
+    Attributes:
+        every_steps: How often; without it at the end of each epoch.
+        max_pages: Most held-out pages decoded; the same ones each time.
+        normalization: What is made equal before texts are compared.
+        decoding: How answers are decoded.
+    """
+
+    every_steps: Positive | None = None
+    max_pages: Positive = 100
+    normalization: Normalization = Normalization()
+    decoding: DecodingSection = DecodingSection()
+
+
+class Config(Section):
+    """The whole recipe of a run.
+
+    Attributes:
+        model: A folder in published or native layout, a hub id, or `builtin` for the small model of the demo.
+        family: `deepseek_ocr`, `deepseek_ocr2` or `unlimited_ocr`; read from the model without it.
+        run: Where the run lives.
+        data: Which pages.
+        inputs: How a page becomes model inputs.
+        tuning: What learns.
+        optimizer: AdamW and its schedule.
+        training: The loop.
+        evaluation: Held-out pages decoded during training.
+    """
+
+    model: str
+    family: str | None = None
+    run: RunSection = RunSection()
+    data: DataSection
+    inputs: InputsSection = InputsSection()
+    tuning: TuningSection = TuningSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()

@@ -1,0 +1,79 @@
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere; stdout stays free for data."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_LINE_EVERY_S = 10.0
+
+Item = TypeVar("Item")
+
+
+def talk() -> Console:
+    """The console for people: stderr, without colour where it is not a terminal."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line to people, as it is."""
+    talk().print(message, markup=False)
+
+
+def track(items: Iterable[Item], description: str, *, total: int | None = None) -> Iterator[Item]:
+    """The items as they are, with progress shown while they are worked on.
+
+    Args:
+        items: What is worked on.
+        description: What is done to them, such as `predicting`.
+        total: How many; asked of `items` without it, and unknown if it cannot say.
+    """
+    if total is None:
+        total = len(items) if hasattr(items, "__len__") else None
+    if talk().is_terminal:
+        yield from _track_on_terminal(items, description, total)
+    else:
+        yield from _track_in_lines(items, description, total)
+
+
+def bar_columns() -> tuple[
+    TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn | TimeRemainingColumn, ...
+]:
+    """The columns every bar of ocrtune has: what, bar, count, time gone, time left."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+
+
+def _track_on_terminal(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    with Progress(*bar_columns(), console=talk(), transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _track_in_lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    start = said = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if now - said >= PLAIN_LINE_EVERY_S:
+            said = now
+            of_total = "" if total is None else f" of {total}"
+            say(f"{description}: {done}{of_total}, {now - start:.0f} s")
+        yield item

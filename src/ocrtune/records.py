@@ -1,0 +1,179 @@
+"""The nouns of ocrtune, in the order a page meets them.
+
+Page → Example → ModelInputs → Prediction → PageScore; a Finding may be made on any of the way.
+Sizes are (width, height) in pixels, grids are (columns, rows), token positions count from 0.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+ImageSource = Path | Image.Image
+"""An image on disk, or one in memory."""
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page as its source gives it: images, and the text people say is on it.
+
+    Attributes:
+        name: What the source calls it, unique in the source; a manifest's `image` value as written there.
+        images: One image, or several that belong to one text; none for text alone.
+        text: The transcription, or None where the source has none.
+        prompt: The page's own prompt, or None for the run's.
+        document: Which document it belongs to; splits never cut through a document.
+        where: Where it was read, such as `manifest.jsonl:12`.
+    """
+
+    name: str
+    images: tuple[ImageSource, ...]
+    text: str | None = None
+    prompt: str | None = None
+    document: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A page with the prompt the model is given and, for training, the target it should answer.
+
+    Attributes:
+        name: The page's name.
+        images: The page's images, in the order of the prompt's `<image>` marks.
+        prompt: With one `<image>` for each image.
+        target: The answer without EOS; None to predict.
+        document: The page's document.
+        where: Where the page was read.
+    """
+
+    name: str
+    images: tuple[ImageSource, ...]
+    prompt: str
+    target: str | None = None
+    document: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageViews:
+    """What the model sees of one image: a global view, and tiles where the mode cuts them.
+
+    Attributes:
+        global_view: uint8 (S, S, 3), RGB.
+        tiles: uint8 (P, T, T, 3), RGB, row by row; P is 0 where there are none.
+        grid: (columns, rows) of the tiles; (1, 1) where there are none.
+        num_image_tokens: Positions the image takes in the sequence.
+    """
+
+    global_view: NDArray[np.uint8]
+    tiles: NDArray[np.uint8]
+    grid: tuple[int, int]
+    num_image_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInputs:
+    """One example in integers and uint8, before any tensor.
+
+    Attributes:
+        input_ids: int64 (L,): BOS, prompt with its image tokens, answer, EOS (the last two for training only).
+        labels: int64 (L,), unshifted; -100 at BOS, prompt and image positions, and everywhere without a target.
+        image_mask: bool (L,), True exactly at the image tokens.
+        views: One entry per image, in the order of their tokens.
+        num_prompt_tokens: Positions before the answer, BOS and image tokens included.
+        name: The example's name.
+        where: Where the page was read.
+    """
+
+    input_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    image_mask: NDArray[np.bool_]
+    views: tuple[ImageViews, ...]
+    num_prompt_tokens: int
+    name: str = ""
+    where: str = ""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model answered for one page.
+
+    Attributes:
+        image: The page's name; the field by which predictions and references are matched.
+        text: The answer without EOS and padding; tables and boxes keep their special tokens.
+        num_tokens: Tokens generated, EOS included.
+        truncated: The length limit cut the answer: EOS never came.
+    """
+
+    image: str
+    text: str
+    num_tokens: int = 0
+    truncated: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        """The row written to `predictions.jsonl`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageScore:
+    """Counts for one page; rates are made from them in the summary only.
+
+    Attributes:
+        image: The page's name.
+        reference: The reference, normalised.
+        prediction: The prediction, normalised.
+        num_reference_chars: Length of the reference in characters.
+        num_prediction_chars: Length of the prediction in characters.
+        char_edits: Levenshtein distance in characters.
+        num_reference_words: Length of the reference in words.
+        num_prediction_words: Length of the prediction in words.
+        word_edits: Levenshtein distance in words.
+        runaway: Longer than twice the reference, or cut by the length limit.
+    """
+
+    image: str
+    reference: str
+    prediction: str
+    num_reference_chars: int
+    num_prediction_chars: int
+    char_edits: int
+    num_reference_words: int
+    num_prediction_words: int
+    word_edits: int
+    runaway: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something a check found: what, where, how bad, and what to do about it.
+
+    Attributes:
+        code: Stable name of the check, such as `grid-swapped`; a heading of the docs.
+        severity: `error` stops a run, `warning` may cost quality, `note` is for knowing.
+        message: What is wrong, with the value found and the value wanted.
+        where: File, line, row or tensor.
+        hint: How to mend it.
+        count: How many places; more than one where findings of a kind were gathered.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    where: str = ""
+    hint: str = ""
+    count: int = field(default=1)
+
+    def as_dict(self) -> dict[str, object]:
+        """The finding for `--json`."""
+        return asdict(self)
