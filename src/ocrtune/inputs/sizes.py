@@ -1,0 +1,45 @@
+"""The size of an upright page from its file's header, so that lengths are known before pixels are decoded."""
+
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from ocrtune.records import ImageSource
+from ocrtune.sources import open_image
+
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap width and height."""
+
+_ORIENTATION_MARKS = (b"eXIf", b"exif", b"xmp")
+"""One of these stands in a PNG that tells an orientation; its chunk may come after the pixels."""
+
+
+def image_size(source: ImageSource) -> tuple[int, int]:
+    """(width, height) of the image that `sources.open_image` gives, without decoding it.
+
+    Raises:
+        ImageError: The file cannot be opened; a file that breaks only in its pixels is not noticed here.
+    """
+    if isinstance(source, Image.Image):
+        return _upright_size(source)
+    try:
+        with Image.open(source) as image:
+            return image.size if _tells_no_orientation(image, source) else _upright_size(image)
+    except Exception:  # noqa: BLE001  # decoding it raises the error that says what is wrong with the file
+        return open_image(source).size
+
+
+def _tells_no_orientation(image: Image.Image, path: Path) -> bool:
+    # Pillow decodes the whole of a PNG before it answers whether there are EXIF data.
+    if image.format != "PNG":
+        return False
+    content = path.read_bytes()
+    return not any(mark in content for mark in _ORIENTATION_MARKS)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    # Pillow turns the size of a TIFF when it opens it, and the pixels when it loads them.
+    if image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+        return height, width
+    return width, height

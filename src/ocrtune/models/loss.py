@@ -1,0 +1,109 @@
+"""The loss of a training step: the token mean over all of it, computed where something is learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ocrtune.errors import LabelsAllIgnored
+from ocrtune.models.attention import IGNORED_LABEL, prompt_lengths
+from ocrtune.models.classes import ROUTER_CLASSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossOutput:
+    """A loss and what it is made of.
+
+    Attributes:
+        loss: Scalar to differentiate, the weighted router loss included.
+        num_tokens: Supervised positions of the batch.
+        router_loss: Router loss of the batch before its weight, detached; 0 where it is off, 1 for a router that
+            spreads tokens evenly.
+    """
+
+    loss: Tensor
+    num_tokens: int
+    router_loss: Tensor
+
+
+def supervised_loss(
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    *,
+    num_items: int | Tensor | None = None,
+    router_loss: float = 0.0,
+) -> LossOutput:
+    """The sum of token losses over `num_items`, with logits at supervised positions alone.
+
+    Both terms are sums over rows divided by `num_items`, so losses and gradients of the batches of an optimizer
+    step add up to those of one large batch, however the rows are cut into batches.
+
+    Args:
+        model: An `OcrModel`, or a wrapper around one that passes keyword arguments on.
+        batch: Keyword arguments of the model in either form, `labels` among them.
+        num_items: Supervised positions of the whole optimizer step; those of this batch without it.
+        router_loss: Weight of the router's load-balancing loss. Each row's, over its unpadded positions, counts
+            as much as its supervised positions do.
+
+    Raises:
+        LabelsAllIgnored: Nothing is supervised and no `num_items` is given.
+    """
+    labels: Tensor = batch["labels"]
+    targets = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
+    supervised = targets != IGNORED_LABEL
+    num_tokens = int(supervised.sum())
+    if num_items is None:
+        if not num_tokens:
+            raise LabelsAllIgnored(
+                "every label is -100: the mean over no tokens is NaN", hint="give each row an answer to learn"
+            )
+        num_items = num_tokens
+    arguments = {key: value for key, value in batch.items() if key != "labels"}
+    if router_loss:
+        arguments["output_router_logits"] = True
+    output = model(
+        **arguments, prompt_tokens=prompt_lengths(labels), logits_to_keep=supervised, use_cache=False
+    )
+    loss = (
+        nn.functional.cross_entropy(output.logits.float(), targets[supervised], reduction="sum") / num_items
+    )
+    if not router_loss:
+        return LossOutput(loss=loss, num_tokens=num_tokens, router_loss=loss.new_zeros(()))
+    balance = _imbalance(output.router_logits, _unpadded(batch), _experts_per_token(model))
+    weighted = (balance * supervised.sum(dim=1)).sum()
+    return LossOutput(
+        loss=loss + router_loss * weighted / num_items,
+        num_tokens=num_tokens,
+        router_loss=(weighted / max(num_tokens, 1)).detach(),
+    )
+
+
+def _imbalance(router_logits: Sequence[Tensor], unpadded: Tensor, experts_per_token: int) -> Tensor:
+    """How unevenly each row's tokens are spread over the experts, (B,): 1 if evenly, more if not.
+
+    Experts × Σ (share of the choices that fell on an expert) × (mean probability it was given), the mean over
+    layers. Padding counts nowhere, and a row's value does not depend on the rows beside it.
+    """
+    weights = unpadded.float() / unpadded.sum(dim=1, keepdim=True)  # (B, L)
+    layers = []
+    for logits in router_logits:
+        probabilities = logits.float().softmax(dim=-1).reshape(*unpadded.shape, -1)  # (B, L, experts)
+        chosen = torch.zeros_like(probabilities).scatter(
+            -1, probabilities.topk(experts_per_token).indices, 1.0
+        )
+        shares = torch.einsum("bl,ble->be", weights, chosen) / experts_per_token
+        means = torch.einsum("bl,ble->be", weights, probabilities)
+        layers.append(probabilities.shape[-1] * (shares * means).sum(dim=-1))
+    return torch.stack(layers).mean(dim=0)
+
+
+def _unpadded(batch: Mapping[str, Any]) -> Tensor:
+    attention_mask: Tensor | None = batch.get("attention_mask")
+    return torch.ones_like(batch["labels"]) if attention_mask is None else attention_mask
+
+
+def _experts_per_token(model: nn.Module) -> int:
+    """Asked of a router itself, because a wrapper around the model need not have its configuration."""
+    return next(int(module.top_k) for module in model.modules() if isinstance(module, ROUTER_CLASSES))
