@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -39,7 +39,7 @@ def track(items: Iterable[Item], description: str, *, total: int | None = None) 
         total: How many; asked of `items` without it, and unknown if it cannot say.
     """
     if total is None:
-        total = len(items) if hasattr(items, "__len__") else None
+        total = len(items) if isinstance(items, Sized) else None
     if talk().is_terminal:
         yield from _track_on_terminal(items, description, total)
     else:

@@ -3,9 +3,10 @@
 The tree says what to do, never what the machine is: device and dtype are decisions made later, with a reason.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ocrtune.families import Fit
 from ocrtune.text import Normalization
@@ -60,6 +61,26 @@ class DataSection(Section):
     normalization: Normalization = Normalization()
     on_error: Literal["stop", "skip"] = "stop"
 
+    @model_validator(mode="after")
+    def _check(self) -> "DataSection":
+        if self.validation_uri is not None and self.validation_documents:
+            raise ValueError("give validation_uri or validation_documents, not both")
+        both = sorted(set(self.validation_documents) & set(self.test_documents))
+        if both:
+            raise ValueError(f"documents {', '.join(both)} are in validation_documents and test_documents")
+        return self
+
+
+MODE_TAGS = ("a mode's name", "a mode of one's own")
+"""Pydantic puts one of them into the place of a mistake in `inputs.mode`; users never wrote them."""
+
+
+def _tag_of_mode(value: object) -> str | None:
+    """Which of the two ways to give a mode is meant, so that a mistake is told in its terms only."""
+    if isinstance(value, str):
+        return MODE_TAGS[0]
+    return MODE_TAGS[1] if isinstance(value, Mapping | ModeSection) else None
+
 
 class ModeSection(Section):
     """A mode of the run's own.
@@ -77,6 +98,18 @@ class ModeSection(Section):
     fit: Fit = "pad"
 
 
+ModeName = Annotated[str, Field(min_length=1)]
+ModeChoice = Annotated[
+    Annotated[ModeName, Tag(MODE_TAGS[0])] | Annotated[ModeSection, Tag(MODE_TAGS[1])],
+    Discriminator(
+        _tag_of_mode,
+        custom_error_type="mode",
+        custom_error_message="must be a mode's name, or a mapping with global_px",
+    ),
+]
+"""A mode of the family by its name, or one of the run's own."""
+
+
 class InputsSection(Section):
     """How a page becomes model inputs; saved with every checkpoint and obeyed by prediction.
 
@@ -86,7 +119,7 @@ class InputsSection(Section):
         on_too_long: An example over the limit stops the run, or is skipped, counted and listed.
     """
 
-    mode: str | ModeSection | None = None
+    mode: ModeChoice | None = None
     max_tokens: Positive | None = None
     on_too_long: Literal["error", "skip"] = "error"
 

@@ -1,0 +1,106 @@
+"""JSONL → records, with every broken line told."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+MOST_LINES_TOLD = 20
+"""How many broken lines an error tells one by one; the others are counted."""
+
+Record = TypeVar("Record")
+
+
+class BrokenLine(Exception):
+    """What is wrong with one line; gathered by `read_jsonl` and told together with the others'."""
+
+
+def read_jsonl(
+    path: Path, parse: Callable[[Mapping[str, Any], int], tuple[str, Record]]
+) -> tuple[list[Record], list[str]]:
+    """The records of a file, one JSON object a line, and what is wrong with the lines that gave none.
+
+    Blank lines are passed over; a byte order mark and CRLF do no harm.
+
+    Args:
+        path: The file, in UTF-8.
+        parse: Makes of an object and its line number, from 1, the record and the name no other one may have;
+            raises BrokenLine.
+    """
+    records: list[Record] = []
+    first_lines: dict[str, int] = {}
+    problems: list[str] = []
+    # Bytes know fewer line breaks than str: a JSON string may hold U+2028, which would end a line of text.
+    lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            name, record = parse(_row(line), number)
+        except BrokenLine as broken:
+            problems.append(f"line {number}: {broken}")
+            continue
+        if first_lines.setdefault(name, number) == number:
+            records.append(record)
+        else:
+            problems.append(f"line {number}: {name!r} is there already, on line {first_lines[name]}")
+    return records, problems
+
+
+def tell_problems(problems: list[str]) -> str:
+    """The broken lines in words, the first ones one by one."""
+    count = len(problems)
+    told = [f"  - {problem}" for problem in problems[:MOST_LINES_TOLD]]
+    if count > MOST_LINES_TOLD:
+        told.append(f"  - and {count - MOST_LINES_TOLD} more")
+    return "\n".join(["1 line is broken" if count == 1 else f"{count} lines are broken", *told])
+
+
+def take_text(row: Mapping[str, Any], key: str) -> str | None:
+    """The string under `key`, or None where it is absent or null.
+
+    Raises:
+        BrokenLine: It is no string, or holds half a surrogate pair.
+    """
+    value = row.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BrokenLine(f"`{key}` is {kind_of(value)}, not a string")
+    return encodable(value, key)
+
+
+def encodable(value: str, key: str) -> str:
+    """`value`, if it can be written to a file.
+
+    Raises:
+        BrokenLine: It holds half a surrogate pair, which JSON can write but UTF-8 cannot.
+    """
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(value[error.start]):04x}"
+        raise BrokenLine(f"`{key}` holds {half}, half of a surrogate pair") from error
+    return value
+
+
+def kind_of(value: object) -> str:
+    """What JSON calls the type of a value."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+    return "null" if value is None else names.get(type(value), "an object")
+
+
+def _row(line: bytes) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BrokenLine(f"not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise BrokenLine(
+            f"not JSON at column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        ) from error
+    except RecursionError as error:
+        raise BrokenLine("not JSON: nested too deep") from error
+    if not isinstance(row, dict):
+        raise BrokenLine(f"{kind_of(row)}, not an object")
+    return row

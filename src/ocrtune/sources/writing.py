@@ -1,0 +1,31 @@
+"""Files written whole or not at all: a temporary file in the same folder, then a rename."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with its line breaks as they are; readers see the old file or the new one.
+
+    Missing folders above `path` are made. If writing fails, the old file stays and nothing else is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are private to the user, and these are for everybody who may read the folder.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write one JSON object a line, atomically; letters beyond ASCII stay readable."""
+    lines = (json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows)
+    write_text_atomically(path, "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,21 @@
+import os
+from pathlib import Path
+
+import pytest
+
+# The files of a hub are never asked for, and a second thread only waits for the first on a busy machine.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+try:
+    import torch
+except ImportError:  # the torch-free tests run without it
+    pass
+else:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Data recorded from the published code."""
+    return Path(__file__).parents[1] / "golden"

@@ -1,0 +1,73 @@
+import pytest
+
+from ocrtune.data import DatasetCheck, check_uri, gather_findings, summarize_dataset
+from ocrtune.families import get_family
+from ocrtune.records import Finding
+from ocrtune.sources import read_pages, write_jsonl
+from ocrtune.text import Normalization
+
+
+def test_the_sample_lines_are_counted():
+    pages = read_pages("builtin")
+    summary = summarize_dataset(pages)
+    assert (summary.pages, summary.documents, summary.images) == (257, 6, 257)
+    assert summary.characters == sum(len(page.text) for page in pages)
+    assert summary.longest_text_chars == max(len(page.text) for page in pages)
+
+
+def test_pages_without_text_and_without_image_are_counted_apart(make_page):
+    pages = [make_page("a.png", None), make_page("b.png", "a  b"), make_page("c", "x", images=[])]
+    summary = summarize_dataset(pages)
+    assert (summary.pages, summary.pages_with_text, summary.images) == (3, 2, 2)
+    assert summary.characters == 4
+    assert summarize_dataset(pages, normalization=Normalization(whitespace="keep")).characters == 5
+
+
+def test_no_pages_are_counted_as_none():
+    assert summarize_dataset([]).longest_text_chars == 0
+
+
+def test_a_source_is_read_and_checked_in_one(picture, tmp_path):
+    picture("a.png")
+    write_jsonl(tmp_path / "m.jsonl", [{"image": "a.png", "text": "x"}, {"image": "gone.png", "text": "y"}])
+    check = check_uri(str(tmp_path / "m.jsonl"), family=get_family("deepseek_ocr"))
+    assert check.totals() == {"errors": 1, "warnings": 0, "notes": 0}
+    printed = check.as_dict()
+    assert (printed["pages"], printed["errors"]) == (2, 1)
+    assert printed["findings"][0]["code"] == "image"
+
+
+def test_held_out_pages_are_checked_too_and_for_leaks(picture, tmp_path):
+    picture("a.png")
+    picture("b.png", 1)
+    write_jsonl(tmp_path / "train.jsonl", [{"image": "a.png", "text": "x"}])
+    write_jsonl(tmp_path / "held.jsonl", [{"image": "a.png", "text": "x"}, {"image": "b.png"}])
+    check = check_uri(str(tmp_path / "train.jsonl"), validation_uri=str(tmp_path / "held.jsonl"))
+    assert {finding.code for finding in check.findings} == {
+        "image-leaked",
+        "document-shared",
+        "text-missing",
+    }
+    assert check.summary.pages == 3
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 20])
+def test_gathering_keeps_every_count_and_tells_the_first_places(count):
+    findings = [Finding(code="c", severity="note", message="m", where=f"p{n}", count=2) for n in range(count)]
+    (gathered,) = gather_findings(findings)
+    assert gathered.count == 2 * count
+    assert gathered.where.count("p") == min(count, 5)
+    assert (f"and {count - 5} more" in gathered.where) == (count > 5)
+
+
+def test_other_messages_are_other_kinds_and_totals_count_places():
+    findings = gather_findings(
+        [
+            Finding(code="c", severity="note", message="m"),
+            Finding(code="c", severity="error", message="n", count=3),
+            Finding(code="c", severity="note", message="m"),
+        ]
+    )
+    assert [(finding.severity, finding.count) for finding in findings] == [("error", 3), ("note", 2)]
+    check = DatasetCheck(summary=summarize_dataset([]), findings=tuple(findings))
+    assert check.totals() == {"errors": 3, "warnings": 0, "notes": 2}
