@@ -1,0 +1,83 @@
+"""The recipe in the Trainer's terms."""
+
+import math
+from pathlib import Path
+
+from transformers import TrainingArguments
+
+from ocrtune.config import Config
+from ocrtune.models.precision import DeviceFacts, PrecisionPolicy
+
+
+def training_arguments(
+    config: Config,
+    *,
+    checkpoints: Path,
+    device: DeviceFacts,
+    policy: PrecisionPolicy,
+    num_examples: int,
+    evaluates: bool,
+) -> TrainingArguments:
+    """What the Trainer is told; whatever ocrtune does itself is switched off.
+
+    Args:
+        config: The recipe.
+        checkpoints: Folder for checkpoints.
+        device: Where the run is.
+        policy: Decides autocast and scaler.
+        num_examples: Examples learned from in an epoch.
+        evaluates: Whether pages are held out.
+    """
+    training, optimizer = config.training, config.optimizer
+    evaluation_strategy = "no" if not evaluates else "steps" if config.evaluation.every_steps else "epoch"
+    save_strategy = "steps" if training.save_every_steps or config.evaluation.every_steps else "epoch"
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        seed=config.run.seed,
+        data_seed=config.run.seed,
+        num_train_epochs=training.epochs,
+        max_steps=training.max_steps or -1,
+        per_device_train_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.accumulation_steps,
+        learning_rate=optimizer.learning_rate,
+        lr_scheduler_type=optimizer.schedule,
+        warmup_steps=warmup_steps(config, num_examples),
+        max_grad_norm=optimizer.max_grad_norm,
+        bf16=policy.autocast_dtype == "bfloat16",
+        fp16=policy.scaler,
+        use_cpu=device.kind == "cpu",
+        dataloader_num_workers=training.workers,
+        dataloader_persistent_workers=training.workers > 0,
+        dataloader_pin_memory=device.kind == "cuda",
+        eval_strategy=evaluation_strategy,
+        eval_steps=config.evaluation.every_steps,
+        save_strategy=save_strategy,
+        save_steps=training.save_every_steps or config.evaluation.every_steps or 500,
+        save_total_limit=training.keep_checkpoints,
+        metric_for_best_model="cer" if evaluates else None,
+        greater_is_better=False if evaluates else None,
+        load_best_model_at_end=False,
+        logging_steps=training.log_every_steps,
+        logging_first_step=True,
+        # Its filter logs NaN as the average of earlier losses, 0.0 if there are none.
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        average_tokens_across_devices=True,
+        log_level="error",
+    )
+
+
+def optimizer_steps(config: Config, num_examples: int, *, num_devices: int = 1) -> int:
+    """Optimizer steps of the whole run."""
+    training = config.training
+    if training.max_steps:
+        return training.max_steps
+    forwards = math.ceil(num_examples / (training.batch_size * num_devices))
+    return math.ceil(training.epochs * math.ceil(forwards / training.accumulation_steps))
+
+
+def warmup_steps(config: Config, num_examples: int) -> int:
+    """Steps in which the rate rises."""
+    return round(config.optimizer.warmup_fraction * optimizer_steps(config, num_examples))

@@ -1,0 +1,110 @@
+"""The run folder: what lies where, and which checkpoint a run goes on from."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocrtune.config import Config, write_config
+from ocrtune.errors import TrainingError
+from ocrtune.sources.writing import write_jsonl, write_text_atomically
+
+TRAINER_STATE = "trainer_state.json"
+"""The Trainer writes it last: a checkpoint that has it is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: losses, speeds, scores."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def skipped(self) -> Path:
+        """Pages that were skipped, and why."""
+        return self.path / "skipped.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard events."""
+        return self.path / "tensorboard"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of held-out predictions, one file for each evaluation."""
+        return self.path / "predictions"
+
+    @property
+    def best(self) -> Path:
+        """Says which checkpoint is the best."""
+        return self.path / "best.json"
+
+    @property
+    def base(self) -> Path:
+        """The built-in model, where a recipe names it."""
+        return self.path / "base"
+
+    @property
+    def has_steps(self) -> bool:
+        """A run got as far as its first logged step."""
+        return self.metrics.exists() or self.checkpoints.exists()
+
+    def write_json(self, name: str, value: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Path:
+        """Write `value` as `name` in the folder, atomically."""
+        path = self.path / name
+        plain = dict(value) if isinstance(value, Mapping) else list(value)
+        write_text_atomically(path, json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
+        return path
+
+    def last_checkpoint(self) -> Path | None:
+        """The whole checkpoint of the latest step; one cut off while it was written does not count."""
+        whole = [path.parent for path in self.checkpoints.glob(f"checkpoint-*/{TRAINER_STATE}")]
+        return max(whole, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step a checkpoint folder is named by."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def open_run(config: Config) -> RunFolder:
+    """Make the run folder, or find it again to resume, and write the resolved recipe.
+
+    A folder in which no step was logged holds no run: after a mistake in recipe or data it is used again.
+
+    Raises:
+        TrainingError: The folder holds a run already and the recipe does not say to resume it.
+    """
+    folder = RunFolder(Path(config.run.folder))
+    if folder.has_steps and not config.run.resume:
+        raise TrainingError(
+            f"the run folder {folder.path} holds a run already",
+            hint="go on with it by --set run.resume=true, or name another by --set run.folder=…",
+        )
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder.config)
+    return folder
+
+
+def forget_metrics_after(folder: RunFolder, step: int) -> None:
+    """Drop logged lines of steps that a resumed run does once more."""
+    if not folder.metrics.exists():
+        return
+    rows = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
+    write_jsonl(folder.metrics, [row for row in rows if row["step"] <= step])

@@ -1,0 +1,115 @@
+"""Held-out pages: their loss, and the CER of what the model reads on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from ocrtune.config import EvaluationSection
+from ocrtune.evaluation import score_page, summarize, write_predictions
+from ocrtune.inputs import InputsRecipe, Tokenizer, encode
+from ocrtune.inputs.collate import collate
+from ocrtune.models import OcrModel, supervised_loss
+from ocrtune.models.precision import PrecisionPolicy
+from ocrtune.prediction import answer
+from ocrtune.records import Example, ModelInputs, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPages:
+    """Scores a model on the same held-out pages each time.
+
+    Attributes:
+        examples: With targets; on several devices each works on its share.
+        recipe: How pages become inputs.
+        tokenizer: Of the base model.
+        evaluation: How answers are decoded and compared.
+        batch_size: Examples in a forward for the loss.
+        policy: Dtypes of pixels and products, as in training.
+        predictions: Folder for what was read at each step.
+    """
+
+    examples: Sequence[Example]
+    recipe: InputsRecipe
+    tokenizer: Tokenizer
+    evaluation: EvaluationSection
+    batch_size: int
+    policy: PrecisionPolicy
+    predictions: Path
+
+    def __call__(self, model: OcrModel, step: int) -> dict[str, float]:
+        """Scores under the Trainer's names: `eval_cer`, `eval_loss` and others.
+
+        Returns:
+            `eval_cer`, `eval_wer`, `eval_ned` are micro; `eval_loss` is per token.
+        """
+        with PartialState().split_between_processes(list(self.examples)) as share:
+            loss_sum, num_tokens = self._loss(model, share)
+            predictions = self._predictions(model, share)
+        sums = gather_object([(loss_sum, num_tokens)])
+        rows: list[Prediction] = gather_object(predictions)
+        if PartialState().is_main_process:
+            write_predictions(self.predictions / f"step-{step:06d}.jsonl", rows)
+        scores = self._scores(rows)
+        tokens = sum(count for _, count in sums)
+        return {**scores, "eval_loss": sum(loss for loss, _ in sums) / max(tokens, 1)}
+
+    @torch.no_grad()
+    def _loss(self, model: OcrModel, examples: Sequence[Example]) -> tuple[float, int]:
+        was_training = model.training
+        model.eval()
+        loss_sum, num_tokens = 0.0, 0
+        for start in range(0, len(examples), self.batch_size):
+            inputs = [self._encode(example) for example in examples[start : start + self.batch_size]]
+            batch = collate(inputs, self.recipe.family, pad_id=self.tokenizer.pad_id, dtype=self._pixel_dtype)
+            with self.policy.autocast():
+                output = supervised_loss(model, batch.to(_device(model)).native(), num_items=1)
+            loss_sum += float(output.loss)
+            num_tokens += output.num_tokens
+        model.train(was_training)
+        return loss_sum, num_tokens
+
+    def _predictions(self, model: OcrModel, examples: Sequence[Example]) -> list[Prediction]:
+        inputs = [self._encode(replace(example, target=None)) for example in examples]
+        answers = answer(
+            model,
+            self.recipe.family,
+            self.tokenizer,
+            inputs,
+            self.evaluation.decoding,
+            pixel_dtype=self._pixel_dtype,
+            autocast_dtype=None if self.policy.autocast_dtype is None else self.policy.torch_compute,
+        )
+        return [
+            Prediction(
+                image=example.name, text=found.text, num_tokens=found.num_tokens, truncated=found.truncated
+            )
+            for example, found in zip(examples, answers, strict=True)
+        ]
+
+    def _scores(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        references = {example.name: example.target or "" for example in self.examples}
+        rule = self.evaluation.normalization
+        scores = [score_page(references[row.image], row, rule) for row in predictions]
+        card = summarize(scores, rule)
+        return {
+            "eval_cer": card.cer.micro,
+            "eval_cer_clipped": card.cer.clipped,
+            "eval_wer": card.wer.micro,
+            "eval_ned": card.ned.micro,
+            "eval_runaway_rate": card.runaway_rate,
+        }
+
+    @property
+    def _pixel_dtype(self) -> torch.dtype:
+        return self.policy.torch_dtype(self.policy.base_dtype)
+
+    def _encode(self, example: Example) -> ModelInputs:
+        return encode(example, self.recipe, self.tokenizer)
+
+
+def _device(model: OcrModel) -> torch.device:
+    return next(model.parameters()).device

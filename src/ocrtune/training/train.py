@@ -1,0 +1,242 @@
+"""`train(config)`: the whole run, step by step."""
+
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+
+from ocrtune.config import Config
+from ocrtune.families import Family
+from ocrtune.inputs.collate import collate
+from ocrtune.inputs.recipe import InputsRecipe
+from ocrtune.inputs.tokenizer import Tokenizer
+from ocrtune.models import CheckpointCard, OcrModel, load_model, locate_model, read_family, save_checkpoint
+from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
+from ocrtune.models.tiny import build_tiny_checkpoint
+from ocrtune.models.tuning import (
+    TunedModel,
+    apply_tuning,
+    prepare_checkpointing,
+    print_table,
+    quantization_config,
+)
+from ocrtune.progress import say
+from ocrtune.records import ModelInputs
+from ocrtune.sources import write_jsonl
+from ocrtune.training.arguments import training_arguments
+from ocrtune.training.data import TrainingData, prepare_data
+from ocrtune.training.folder import RunFolder, forget_metrics_after, open_run, step_of
+from ocrtune.training.heldout import HeldOutPages
+from ocrtune.training.logs import RunLog, Screen
+from ocrtune.training.result import TrainingResult
+from ocrtune.training.trainer import OcrTrainer
+
+BUILTIN = "builtin"
+"""The name of the small model of the demo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was decided before the first step.
+
+    Attributes:
+        config: The recipe.
+        folder: The run folder.
+        base: Folder of the base model.
+        family: Of the base model.
+        tokenizer: Of the base model.
+        recipe: How pages become inputs.
+        device: Where the run is.
+        policy: Dtypes, and why.
+    """
+
+    config: Config
+    folder: RunFolder
+    base: Path
+    family: Family
+    tokenizer: Tokenizer
+    recipe: InputsRecipe
+    device: DeviceFacts
+    policy: PrecisionPolicy
+
+
+def train(config: Config) -> TrainingResult:
+    """Fine-tune a model as `config` says, and leave the run in its folder.
+
+    Raises:
+        OcrtuneError: Whatever is wrong with recipe, pages, model, precision or gradients; before the first
+            step wherever it can be known by then.
+    """
+    started = time.monotonic()
+    plan = make_plan(config)
+    data = prepare_data(config, plan.recipe, plan.tokenizer)
+    plan.folder.write_json("findings.json", [finding.as_dict() for finding in data.findings])
+    write_jsonl(plan.folder.skipped, [finding.as_dict() for finding in data.skipped])
+    plan.folder.write_json("precision.json", plan.policy.as_dict())
+    set_seed(config.run.seed)
+    tuned = tune_model(plan)
+    trainer = make_trainer(plan, tuned, data)
+    run_trainer(trainer, plan.folder, resume=config.run.resume)
+    return write_summary(trainer, plan, data, elapsed_s=time.monotonic() - started)
+
+
+def make_plan(config: Config) -> Plan:
+    """Find the base model, and decide family, inputs and precision."""
+    folder = open_run(config)
+    base = find_base(config, folder)
+    family = read_family(base, config.family)
+    device = detect_device(config.training.device)
+    policy = choose_precision(config.training.precision, device, config.tuning.method)
+    say(f"{family.title} on {device.name}: {policy.reason}")
+    return Plan(
+        config=config,
+        folder=folder,
+        base=base,
+        family=family,
+        tokenizer=Tokenizer.read(base),
+        recipe=InputsRecipe.from_config(config, family),
+        device=device,
+        policy=policy,
+    )
+
+
+def find_base(config: Config, folder: RunFolder) -> Path:
+    """The folder of the base model; the built-in one is made in the run folder."""
+    if config.model != BUILTIN:
+        return locate_model(config.model)
+    if not (folder.base / "model.safetensors").exists():
+        build_tiny_checkpoint(folder.base, seed=config.run.seed)
+    return folder.base
+
+
+def tune_model(plan: Plan) -> TunedModel:
+    """Load the base, set up what learns, and say and save what that is."""
+    training = plan.config.training
+    model = load_model(
+        plan.base,
+        dtype=plan.policy.base_dtype,
+        device=plan.device.kind,
+        family=plan.family.name,
+        quantization=quantization_config(plan.policy),
+    )
+    model.vision_chunk_views = training.vision_chunk_views
+    tuned = apply_tuning(model, plan.config.tuning, plan.policy, seed=plan.config.run.seed)
+    if training.gradient_checkpointing:
+        prepare_checkpointing(tuned.model)
+    table = tuned.table.with_rates(plan.config.optimizer)
+    print_table(table)
+    plan.folder.write_json("learning.json", table.as_dicts())
+    return tuned
+
+
+def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTrainer:
+    """Everything of the run, put together."""
+    config = plan.config
+    pixel_dtype = plan.policy.torch_dtype(plan.policy.base_dtype)
+    evaluates = bool(data.validation)
+    return OcrTrainer(
+        model=tuned.model,
+        args=training_arguments(
+            config,
+            checkpoints=plan.folder.checkpoints,
+            device=plan.device,
+            policy=plan.policy,
+            num_examples=len(data.train),
+            evaluates=evaluates,
+        ),
+        optimizer_section=config.optimizer,
+        lengths=data.train.lengths(),
+        bucketed=config.training.bucket_by_length,
+        router_loss=config.training.router_loss,
+        evaluate_model=HeldOutPages(
+            examples=data.validation,
+            recipe=plan.recipe,
+            tokenizer=plan.tokenizer,
+            evaluation=config.evaluation,
+            batch_size=config.training.batch_size,
+            policy=plan.policy,
+            predictions=plan.folder.predictions,
+        ),
+        save_weights=partial(_save_weights, plan),
+        train_dataset=data.train,
+        # The Trainer asks for a data set wherever it is to evaluate; `evaluate_model` has its own.
+        eval_dataset=data.train if evaluates else None,
+        data_collator=partial(_native_batch, plan, pixel_dtype),
+        callbacks=_callbacks(config, plan.folder, evaluates=evaluates),
+    )
+
+
+def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None:
+    """Train, from the last whole checkpoint if asked, and save the last step."""
+    checkpoint = folder.last_checkpoint() if resume else None
+    if checkpoint is not None:
+        forget_metrics_after(folder, step_of(checkpoint))
+        say(f"going on from {checkpoint}")
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    finally:
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, Screen):
+                callback.close()
+    trainer.save_last()
+
+
+def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapsed_s: float) -> TrainingResult:
+    """Write `best.json` and `summary.json`, and say where the best checkpoint lies."""
+    state, folder = trainer.state, plan.folder
+    last = folder.checkpoints / f"checkpoint-{state.global_step}"
+    best = last if state.best_model_checkpoint is None else Path(state.best_model_checkpoint)
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    result = TrainingResult(
+        run=folder.path,
+        best=best,
+        last=last,
+        steps=state.global_step,
+        best_cer=state.best_metric,
+        final_loss=losses[-1] if losses else None,
+        elapsed_s=elapsed_s,
+        num_train_pages=len(data.train),
+        num_validation_pages=len(data.validation),
+        num_skipped=len(data.skipped),
+    )
+    folder.write_json(
+        folder.best.name,
+        {"checkpoint": str(best.relative_to(folder.path)), "step": step_of(best), "cer": state.best_metric},
+    )
+    folder.write_json("summary.json", result.as_dict())
+    say(f"best checkpoint: {best}")
+    return result
+
+
+def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs]) -> dict[str, Any]:
+    return collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id, dtype=pixel_dtype).native()
+
+
+def _save_weights(plan: Plan, model: OcrModel, folder: Path, step: int, cer: float | None) -> None:
+    card = CheckpointCard(
+        inputs=plan.recipe,
+        tuning=plan.config.tuning,
+        base=str(plan.base),
+        step=step,
+        scores=None if cer is None else {"cer": cer},
+    )
+    save_checkpoint(model, folder, card=card, tokenizer=plan.tokenizer)
+
+
+def _callbacks(config: Config, folder: RunFolder, *, evaluates: bool) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [RunLog(folder, elapsed_s=_elapsed_s(folder)), Screen()]
+    if evaluates and config.training.early_stop_evaluations:
+        callbacks.append(EarlyStoppingCallback(config.training.early_stop_evaluations))
+    return callbacks
+
+
+def _elapsed_s(folder: RunFolder) -> float:
+    if not folder.metrics.exists():
+        return 0.0
+    lines = folder.metrics.read_text(encoding="utf-8").splitlines()
+    return float(json.loads(lines[-1])["elapsed_s"]) if lines else 0.0

@@ -1,0 +1,198 @@
+"""A `transformers.Trainer` with few overrides, each with its reason."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
+
+from ocrtune.config import OptimizerSection
+from ocrtune.models import OcrModel, restore_learned, supervised_loss
+from ocrtune.models.audit import require_finite, require_gradients
+from ocrtune.models.precision import guard_trainables
+from ocrtune.training.optimizer import make_optimizer
+from ocrtune.training.sampler import BucketSampler
+
+Evaluate = Callable[[OcrModel, int], dict[str, float]]
+SaveWeights = Callable[[OcrModel, Path, int, float | None], None]
+
+
+@dataclass(slots=True)
+class Throughput:
+    """Counts since the last log, for speeds."""
+
+    tokens: int = 0
+    images: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def count(self, inputs: Mapping[str, Any]) -> None:
+        """Add a batch; padding is no token, tiles are no images."""
+        self.tokens += int(inputs["attention_mask"].sum())
+        pixels = inputs.get("pixel_values")
+        self.images += 0 if pixels is None else len(pixels)
+
+    def take(self, num_processes: int) -> dict[str, float]:
+        """Speeds since the last call, over all processes; counting starts anew."""
+        elapsed_s = max(time.monotonic() - self.since, 1e-9)
+        speeds = {
+            "tokens_per_s": self.tokens * num_processes / elapsed_s,
+            "images_per_s": self.images * num_processes / elapsed_s,
+        }
+        self.tokens = self.images = 0
+        self.since = time.monotonic()
+        return speeds
+
+
+class SkippedUpdates(TrainerCallback):
+    """Counts optimizer steps that the loss scaler skipped because of overflowing fp16 gradients.
+
+    Args:
+        accelerator: Knows whether the last step was skipped.
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self.count = 0
+
+    def on_optimizer_step(self, *_: Any, **__: Any) -> None:  # noqa: D102  # the Trainer's hook
+        self.count += int(self._accelerator.optimizer_step_was_skipped)
+
+
+class OcrTrainer(Trainer):
+    """The Trainer, with this family of models done right.
+
+    Args:
+        model: The tuned model.
+        args: The Trainer's arguments.
+        optimizer_section: Rates and decay.
+        lengths: Tokens of each example of `train_dataset`.
+        bucketed: Examples of like length together.
+        router_loss: Weight of the router's load-balancing loss.
+        evaluate_model: Scores held-out pages; called with the model and the step.
+        save_weights: Writes a checkpoint; called with the model, the folder, the step and the last CER.
+        **kwargs: Passed on.
+    """
+
+    optimizer: torch.optim.Optimizer | None
+    control: TrainerControl
+
+    def __init__(
+        self,
+        *,
+        model: OcrModel,
+        args: TrainingArguments,
+        optimizer_section: OptimizerSection,
+        lengths: list[int],
+        bucketed: bool,
+        router_loss: float,
+        evaluate_model: Evaluate,
+        save_weights: SaveWeights,
+        **kwargs: Any,
+    ) -> None:
+        self._optimizer_section = optimizer_section
+        self._lengths = lengths
+        self._bucketed = bucketed
+        self._router_loss = router_loss
+        self._evaluate_model = evaluate_model
+        self._save_weights = save_weights
+        self._throughput = Throughput()
+        self._audited = False
+        self._last_cer: float | None = None
+        super().__init__(model=model, args=args, **kwargs)
+        # It prints dictionaries; `Screen` tells people the same.
+        self.remove_callback(PrinterCallback)
+        self._skipped_updates = SkippedUpdates(self.accelerator)
+        self.add_callback(self._skipped_updates)
+        # `compute_loss` divides by the tokens of the whole optimizer step; the Trainer counts them if it is told
+        # that the model takes the count, and must not divide once more.
+        self.model_accepts_loss_kwargs = True
+        self.loss_is_scaled_for_ga = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:  # noqa: ARG002
+        """Buckets are made of optimizer steps, so that accumulation changes nothing; the Trainer's are not."""
+        step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return BucketSampler(self._lengths, step_size, seed=self.args.seed, bucketed=self._bucketed)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Per-part rates; and the last place where an fp16 trainable parameter can be refused."""
+        if self.optimizer is None:
+            learning = self.model if model is None else model
+            guard_trainables(learning)
+            self.optimizer = make_optimizer(
+                learning, self._optimizer_section, fused=self.args.device.type == "cuda"
+            )
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,  # noqa: ARG002  # held-out loss is computed by `evaluate_model`
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Logits at supervised positions only, and Unlimited's training mask; the models' own loss has neither."""
+        loss = supervised_loss(
+            model, inputs, num_items=num_items_in_batch, router_loss=self._router_loss
+        ).loss
+        # Gradients are averaged over processes, tokens were counted over all of them.
+        return loss * self.accelerator.num_processes
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Counts for speed, and a loss that is not finite stops the run; the Trainer would log it as 0.0."""
+        self._throughput.count(inputs)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        require_finite(float(loss), step=self.state.global_step + 1)
+        if not self._audited:
+            self._audited = True
+            require_gradients(self.accelerator.unwrap_model(model), inputs)
+        return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Held-out pages are decoded, not only scored by loss; the Trainer's loop cannot do that."""
+        metrics = self._evaluate_model(self.accelerator.unwrap_model(self.model), self.state.global_step)
+        self._last_cer = metrics["eval_cer"]
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._throughput = Throughput()
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """A best score is saved at once, whatever the saving interval: without weights it is worth nothing."""
+        is_best: bool = super()._determine_best_metric(metrics, trial)
+        if is_best:
+            self.control.should_save = True
+        return is_best
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Speeds, and updates that the loss scaler skipped, beside each loss."""
+        if "loss" in logs:
+            logs.update(self._throughput.take(self.accelerator.num_processes))
+            if self.accelerator.scaler is not None:
+                logs["skipped_updates"] = self._skipped_updates.count
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Ocrtune's checkpoint; what the Trainer saves it cannot load back (transformers 5.23)."""
+        folder = Path(self.args.output_dir if output_dir is None else output_dir)
+        self._save_weights(
+            self.accelerator.unwrap_model(self.model), folder, self.state.global_step, self._last_cer
+        )
+
+    def save_last(self) -> Path:
+        """Save the last step, unless it was saved already; the run can be resumed from it with more steps."""
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if not folder.exists():
+            self._save_checkpoint(self.model, trial=None)
+        return folder
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """The Trainer's loading restores 2 of 115 tensors of a full checkpoint and no adapter (transformers 5.23)."""
+        learning = self.model if model is None else model
+        restore_learned(self.accelerator.unwrap_model(learning), Path(resume_from_checkpoint))
