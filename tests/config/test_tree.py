@@ -68,7 +68,11 @@ def test_every_preset_loads_and_its_mode_is_one_the_family_sees(name):
 
 def test_presets_say_what_they_are_for():
     configs = {name: read_config(name) for name in PRESETS}
-    assert configs["lora-t4"].tuning.method == "qlora"
+    assert configs["lora-t4"].training.gradient_checkpointing
+    assert {name for name, config in configs.items() if config.tuning.method == "full"} == {
+        "full",
+        "tiny-demo",
+    }
     assert configs["lora-gundam"].inputs.mode == "gundam"
     assert configs["full"].tuning.parts == ("decoder", "projector", "vision")
     assert configs["tiny-demo"].data.test_documents == ("6",)

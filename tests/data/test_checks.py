@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from ocrtune.data import Splits, check_dataset, check_splits, check_stray_texts
+from ocrtune.data import Splits, check_dataset, check_page, check_splits, check_stray_texts
 from ocrtune.families import FAMILIES, get_family
 from ocrtune.records import Finding
 from ocrtune.sources import read_pages, sample_path
@@ -182,6 +182,18 @@ def test_errors_come_first(page):
         [page("a.png", "co\u00adop"), page("b.png", "", seed=1), page("c.png", None, seed=2)]
     )
     assert [finding.severity for finding in findings] == ["error", "warning", "note"]
+
+
+def test_images_may_be_left_aside(make_page):
+    gone = make_page("gone.png", None)
+    assert codes(check_dataset([gone])) == {"image": 1, "text-missing": 1}
+    assert codes(check_dataset([gone], open_images=False)) == {"text-missing": 1}
+
+
+def test_one_page_is_checked_as_in_a_dataset(page, make_page):
+    for one in (page(), make_page("gone.png", "\ufffd", prompt="no mark")):
+        assert {finding.code for finding in check_page(one, V1)} == set(codes(check_dataset([one], V1)))
+    assert [finding.code for finding in check_page(make_page("gone.png"), open_images=False)] == []
 
 
 def splits(train, validation=(), test=()) -> Splits:

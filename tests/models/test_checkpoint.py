@@ -19,6 +19,7 @@ from ocrtune.models.checkpoint import (
     LEARNED_FILE,
     CheckpointCard,
     adapter_state_published,
+    find_checkpoint,
     load_checkpoint,
     merge,
     read_card,
@@ -387,3 +388,19 @@ def test_what_servers_cannot_load_is_listed(trained):
     assert any("vision_tower" in name for name in adapter.left_out)
     with pytest.raises(TuningError, match="no adapters"):
         adapter_state_published(trained("full"))
+
+
+def test_a_run_folder_means_its_best_checkpoint(tmp_path):
+    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="no best checkpoint yet"):
+        find_checkpoint(tmp_path)
+    (tmp_path / "best.json").write_text('{"checkpoint": "checkpoints/checkpoint-7"}', encoding="utf-8")
+    assert find_checkpoint(tmp_path) == tmp_path / "checkpoints" / "checkpoint-7"
+    plain = tmp_path / "checkpoints" / "checkpoint-7"
+    plain.mkdir(parents=True)
+    assert find_checkpoint(plain) == plain
+
+
+def test_a_place_that_is_no_folder_is_an_error_with_a_hint(tmp_path):
+    with pytest.raises(CheckpointError):
+        find_checkpoint(tmp_path / "nowhere")

@@ -46,6 +46,10 @@ from ocrtune.sources.writing import write_text_atomically
 FORMAT = 1
 """Raised when an older ocrtune could not read what is written."""
 
+BEST_FILE = "best.json"
+"""In a run folder: which checkpoint read the held-out pages best."""
+RUN_FILE = "config.yaml"
+"""What makes a folder a run folder: its recipe."""
 LEARNED_FILE = "learned.safetensors"
 _LISTED_TENSORS = 8
 
@@ -183,6 +187,27 @@ def read_card(folder: Path) -> CheckpointCard | None:
     return None
 
 
+def find_checkpoint(place: str | Path) -> Path:
+    """The folder of weights that `place` means: itself, the best checkpoint of a run folder, or a hub snapshot.
+
+    Raises:
+        CheckpointError: A run folder without a best checkpoint, or nothing of the name.
+    """
+    folder = Path(place)
+    if not folder.is_dir():
+        return locate_model(str(place))
+    if not (folder / RUN_FILE).is_file():
+        return folder
+    best = folder / BEST_FILE
+    if not best.is_file():
+        raise CheckpointError(
+            "the run has no best checkpoint yet",
+            where=str(folder),
+            hint="name one of its checkpoints, or let the run go on with run.resume=true",
+        )
+    return folder / str(json.loads(best.read_text(encoding="utf-8"))["checkpoint"])
+
+
 def load_checkpoint(
     folder: str | Path,
     *,
@@ -193,7 +218,8 @@ def load_checkpoint(
     """A model ready to predict, from a checkpoint or from any model folder.
 
     Args:
-        folder: A checkpoint, a folder in published or native layout, or a hub id that is on disk.
+        folder: A checkpoint, a run folder (its best checkpoint is taken), a folder in published or native layout,
+            or a hub id.
         device: `auto`, `cpu`, `cuda` or `mps`.
         dtype: Of all weights; without it float32 on a CPU and on MPS, on CUDA what the card computes fast.
         base: Where an adapter's base is, if no longer where the run found it.
@@ -203,7 +229,7 @@ def load_checkpoint(
         TensorMismatch: The tensors are not those of the model.
         PrecisionUnavailable: There is no such device.
     """
-    folder = Path(folder) if Path(folder).is_dir() else locate_model(str(folder))
+    folder = find_checkpoint(folder)
     facts = detect_device(device)
     chosen: Dtype = choose_inference_dtype(facts) if dtype is None else dtype
     card = read_card(folder)

@@ -18,7 +18,7 @@ from transformers.models.deepseek_ocr2 import modeling_deepseek_ocr2 as deepseek
 from transformers.models.unlimited_ocr import modeling_unlimited_ocr as unlimited_ocr
 
 from ocrtune.families import FAMILIES, Family
-from ocrtune.inputs.contract import require_batch
+from ocrtune.inputs.contract import PUBLISHED_KEYS, require_batch
 from ocrtune.models.attention import prompt_lengths, reference_window_masks
 from ocrtune.models.configs import DeepseekOcrConfig
 from ocrtune.models.features import ImageTensors, arrange, encode_views
@@ -89,10 +89,7 @@ class OcrModel(PreTrainedModel):
         Raises:
             BatchError: A batch of the published form breaks its contract; nothing is computed then.
         """
-        holds_images = past_key_values is None or past_key_values.get_seq_length() == 0
-        if holds_images and (
-            images is not None or images_seq_mask is not None or images_spatial_crop is not None
-        ):
+        if past_key_values is None or past_key_values.get_seq_length() == 0:
             batch = {
                 "input_ids": input_ids,
                 "attention_mask": attention_mask,
@@ -101,22 +98,26 @@ class OcrModel(PreTrainedModel):
                 "images_seq_mask": images_seq_mask,
                 "images_spatial_crop": images_spatial_crop,
                 "pixel_values": pixel_values,
+                "pixel_values_local": pixel_values_local,
+                "num_local_patches": num_local_patches,
+                "patches_grid": patches_grid,
             }
-            mm_encoder_outputs = self._features(self._published_images(batch))
-        elif holds_images and pixel_values is not None:
-            needs_grid = self.family.newline_after_row
-            mm_encoder_outputs = self._features(
-                native_images(
-                    pixel_values, pixel_values_local, num_local_patches, patches_grid, needs_grid=needs_grid
-                )
-            )
+            mm_encoder_outputs = self._features(batch) or mm_encoder_outputs
         if labels is not None and past_key_values is None:
             use_cache = bool(use_cache)
             prompt_tokens = prompt_lengths(labels) if prompt_tokens is None else prompt_tokens
+        mask: Tensor | dict[str, Tensor | None] | None = attention_mask
         tokens = input_ids if inputs_embeds is None else inputs_embeds
+        if (
+            self.family.reference_window
+            and past_key_values is None
+            and prompt_tokens is not None
+            and tokens is not None
+        ):
+            mask = self._window_masks(tokens, attention_mask, prompt_tokens)
         return super().forward(
             input_ids=input_ids,
-            attention_mask=self._decoder_mask(tokens, attention_mask, prompt_tokens),
+            attention_mask=mask,
             labels=labels,
             mm_encoder_outputs=mm_encoder_outputs,
             past_key_values=past_key_values,
@@ -155,8 +156,20 @@ class OcrModel(PreTrainedModel):
             for view, image in zip(views, images, strict=True)
         ]
 
-    def _features(self, images: Sequence[ImageTensors]) -> dict[str, Any] | None:
-        """Features in the form transformers' classes take them; None for a batch of text alone."""
+    def _features(self, batch: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Features of either form, as transformers' classes take them; None for a batch without images."""
+        if any(batch[key] is not None for key in PUBLISHED_KEYS):
+            images = self._published_images(batch)
+        elif batch["pixel_values"] is not None:
+            images = native_images(
+                batch["pixel_values"],
+                batch["pixel_values_local"],
+                batch["num_local_patches"],
+                batch["patches_grid"],
+                needs_grid=self.family.newline_after_row,
+            )
+        else:
+            return None
         if not images:
             return None
         return {"image": BaseModelOutputWithPooling(pooler_output=self.encode_images(images))}
@@ -174,12 +187,10 @@ class OcrModel(PreTrainedModel):
             return []
         return published_images(batch["images"], batch["images_seq_mask"], batch["images_spatial_crop"])
 
-    def _decoder_mask(
-        self, tokens: Tensor | None, attention_mask: Tensor | None, prompt_tokens: Tensor | None
-    ) -> Tensor | dict[str, Tensor | None] | None:
-        """The mask a row whose answer begins at `prompt_tokens` is decoded with."""
-        if prompt_tokens is None or tokens is None or not self.family.reference_window:
-            return attention_mask
+    def _window_masks(
+        self, tokens: Tensor, attention_mask: Tensor | None, prompt_tokens: Tensor
+    ) -> dict[str, Tensor | None]:
+        """The masks with which a row whose answer begins at `prompt_tokens` is decoded."""
         return reference_window_masks(
             self.config.text_config,
             shape=(tokens.shape[0], tokens.shape[1]),

@@ -77,13 +77,18 @@ def encode_views(
 
 
 def _encode(tower: nn.Module, projector: nn.Module, views: Tensor, chunk_views: int | None) -> Tensor:
-    first = next(tower.parameters())
-    views = views.to(device=first.device, dtype=first.dtype)
+    views = views.to(device=next(tower.parameters()).device, dtype=_compute_dtype(tower))
     chunks = torch.split(views, chunk_views or len(views))
     encoded = torch.cat([tower(chunk).last_hidden_state for chunk in chunks])
     # A frozen bf16 encoder may stand before a projector that learns in fp32.
-    projected: Tensor = projector(encoded.to(next(projector.parameters()).dtype))
+    projected: Tensor = projector(encoded.to(_compute_dtype(projector)))
     return projected
+
+
+def _compute_dtype(module: nn.Module) -> torch.dtype:
+    """The dtype of its inputs: of the parameters that learn, if any do, and never that of packed 4-bit weights."""
+    floating = [parameter for parameter in module.parameters() if parameter.is_floating_point()]
+    return next((parameter.dtype for parameter in floating if parameter.requires_grad), floating[0].dtype)
 
 
 def _flattened(features: Tensor, grid: tuple[int, int], newline: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ocrtune.errors import LabelsAllIgnored
-from ocrtune.models.attention import IGNORED_LABEL, prompt_lengths
+from ocrtune.models.attention import IGNORED_LABEL
 from ocrtune.models.classes import ROUTER_CLASSES
 
 
@@ -60,21 +60,20 @@ def supervised_loss(
                 "every label is -100: the mean over no tokens is NaN", hint="give each row an answer to learn"
             )
         num_items = num_tokens
-    arguments = {key: value for key, value in batch.items() if key != "labels"}
-    if router_loss:
-        arguments["output_router_logits"] = True
     output = model(
-        **arguments, prompt_tokens=prompt_lengths(labels), logits_to_keep=supervised, use_cache=False
-    )
-    loss = (
-        nn.functional.cross_entropy(output.logits.float(), targets[supervised], reduction="sum") / num_items
+        **batch,
+        shift_labels=targets[supervised],
+        logits_to_keep=supervised,
+        num_items_in_batch=num_items,
+        use_cache=False,
+        output_router_logits=router_loss > 0,
     )
     if not router_loss:
-        return LossOutput(loss=loss, num_tokens=num_tokens, router_loss=loss.new_zeros(()))
+        return LossOutput(loss=output.loss, num_tokens=num_tokens, router_loss=output.loss.new_zeros(()))
     balance = _imbalance(output.router_logits, _unpadded(batch), _experts_per_token(model))
     weighted = (balance * supervised.sum(dim=1)).sum()
     return LossOutput(
-        loss=loss + router_loss * weighted / num_items,
+        loss=output.loss + router_loss * weighted / num_items,
         num_tokens=num_tokens,
         router_loss=(weighted / max(num_tokens, 1)).detach(),
     )

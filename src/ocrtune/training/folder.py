@@ -8,6 +8,7 @@ from typing import Any
 
 from ocrtune.config import Config, write_config
 from ocrtune.errors import TrainingError
+from ocrtune.models.checkpoint import BEST_FILE, RUN_FILE
 from ocrtune.sources.writing import write_jsonl, write_text_atomically
 
 TRAINER_STATE = "trainer_state.json"
@@ -23,7 +24,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved recipe."""
-        return self.path / "config.yaml"
+        return self.path / RUN_FILE
 
     @property
     def metrics(self) -> Path:
@@ -53,7 +54,7 @@ class RunFolder:
     @property
     def best(self) -> Path:
         """Says which checkpoint is the best."""
-        return self.path / "best.json"
+        return self.path / BEST_FILE
 
     @property
     def base(self) -> Path:

@@ -17,6 +17,9 @@ from ocrtune.models.precision import PrecisionPolicy
 from ocrtune.prediction import answer
 from ocrtune.records import Example, ModelInputs, Prediction
 
+WINDOW_BATCHES = 4
+"""Batches whose pages are encoded together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutPages:
@@ -73,12 +76,19 @@ class HeldOutPages:
         return loss_sum, num_tokens
 
     def _predictions(self, model: OcrModel, examples: Sequence[Example]) -> list[Prediction]:
-        inputs = [self._encode(replace(example, target=None)) for example in examples]
+        # Pixels of a few batches at a time: a hundred pages in the largest mode would take gigabytes.
+        window = WINDOW_BATCHES * self.evaluation.decoding.batch_size
+        found: list[Prediction] = []
+        for start in range(0, len(examples), window):
+            found += self._read(model, examples[start : start + window])
+        return found
+
+    def _read(self, model: OcrModel, examples: Sequence[Example]) -> list[Prediction]:
         answers = answer(
             model,
             self.recipe.family,
             self.tokenizer,
-            inputs,
+            [self._encode(replace(example, target=None)) for example in examples],
             self.evaluation.decoding,
             pixel_dtype=self._pixel_dtype,
             autocast_dtype=None if self.policy.autocast_dtype is None else self.policy.torch_compute,

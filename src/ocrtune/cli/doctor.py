@@ -1,0 +1,104 @@
+"""`ocrtune doctor`: what stands in the way, on this machine or in a batch."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ocrtune.cli.printing import print_findings, print_json
+from ocrtune.doctor import MachineFacts, check_machine, inspect_machine
+from ocrtune.errors import ModeError, require
+from ocrtune.families import FAMILIES, get_family
+from ocrtune.progress import say
+from ocrtune.records import Finding
+
+
+def command(
+    *,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="A batch of your own pipeline: .pt from torch.save(dict(batch), path), or .safetensors.",
+            show_default=False,
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help=f"Model family of the batch: {', '.join(FAMILIES)}.", show_default=False),
+    ] = None,
+    image_token_id: Annotated[
+        int | None,
+        typer.Option(
+            help="Id of <image> in the batch; the published tokenizer's without it.", show_default=False
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Look at this machine, or at one batch, and say what is wrong and how to mend it.
+
+    With --batch it checks the inputs of any trainer against what the model expects: the mistakes it finds raise
+    nothing in the published code, and the loss falls all the same. Exits with 1 if there is an error.
+
+    Example: ocrtune doctor --batch batch.pt --family deepseek_ocr
+    """
+    facts: dict[str, Any] = {}
+    if batch is not None:
+        findings = _check_batch(batch, family, image_token_id)
+    else:
+        facts, findings = _check_here(show=not json)
+    print_findings(findings)
+    counts = {f"{severity}s": _count(findings, severity) for severity in ("error", "warning")}
+    say(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if json:
+        print_json({**facts, "findings": [finding.as_dict() for finding in findings], **counts})
+    if counts["errors"]:
+        raise typer.Exit(1)
+
+
+def _check_batch(path: Path, family: str | None, image_token_id: int | None) -> list[Finding]:
+    if family is None:
+        raise ModeError("which family is the batch for?", hint=f"--family with one of {', '.join(FAMILIES)}")
+    try:
+        from ocrtune.doctor.batches import check_batch_file  # noqa: PLC0415  # `--help` works without torch
+    except ImportError as error:
+        raise require("torch", "train") from error
+    return check_batch_file(path, get_family(family), image_id=image_token_id)
+
+
+def _check_here(*, show: bool) -> tuple[dict[str, Any], list[Finding]]:
+    machine = inspect_machine()
+    facts, findings = machine.as_dict(), check_machine(machine)
+    table = _table(machine)
+    if machine.packages["torch"] is not None:
+        from ocrtune.doctor.device import check_device, inspect_device  # noqa: PLC0415  # torch is there
+
+        report = inspect_device()
+        facts |= report.as_dict()
+        findings += check_device(report.device)
+        table.add_row("device", f"{report.device.kind} {report.device.name}".strip())
+        for method, policy in zip(("lora", "full"), report.policies, strict=True):
+            table.add_row(f"precision, {method}", policy.reason)
+    if show:
+        Console(file=sys.stdout, highlight=False).print(table)
+    return facts, findings
+
+
+def _table(machine: MachineFacts) -> Table:
+    table = Table(title="this machine", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("python", f"{machine.python} on {machine.system}")
+    memory = "" if machine.memory_bytes is None else f", {machine.memory_bytes / 2**30:.0f} GiB of memory"
+    table.add_row("processor", f"{machine.cores} cores{memory}")
+    table.add_row("free disk", f"{machine.free_disk_bytes / 10**9:.0f} GB in {machine.folder}")
+    for name, version in machine.packages.items():
+        table.add_row(name, version or "not installed")
+    return table
+
+
+def _count(findings: Sequence[Finding], severity: str) -> int:
+    return sum(finding.severity == severity for finding in findings)

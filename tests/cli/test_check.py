@@ -1,0 +1,77 @@
+import json
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from ocrtune.cli.check import command
+from ocrtune.errors import ModeError
+from ocrtune.sources import write_jsonl
+
+app = typer.Typer()
+app.command()(command)
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    write_jsonl(
+        tmp_path / "m.jsonl", [{"image": "a.png", "text": "co\u00adop"}, {"image": "gone.png", "text": "x"}]
+    )
+    return str(tmp_path / "m.jsonl")
+
+
+def test_sound_pages_exit_with_0_and_are_counted():
+    result = run("builtin", "--family", "deepseek_ocr", "--prompt", "free", "--json")
+    printed = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert printed["findings"] == []
+    assert (printed["pages"], printed["documents"], printed["errors"]) == (257, 6, 0)
+    assert "257 pages of 6 documents" in result.stderr
+    assert "0 errors, 0 warnings, 0 notes" in result.stderr
+
+
+def test_errors_exit_with_1(manifest):
+    result = run(manifest, "--json")
+    printed = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (printed["errors"], printed["warnings"], printed["notes"]) == (1, 0, 1)
+    assert [finding["code"] for finding in printed["findings"]] == ["image", "invisible-character"]
+
+
+def test_for_people_findings_stand_on_stderr_and_nothing_on_stdout(manifest):
+    result = run(manifest)
+    assert result.stdout == ""
+    assert "error image: the image does not exist" in result.stderr
+    assert "hint: " in result.stderr
+
+
+def test_warnings_and_notes_alone_exit_with_0(tmp_path):
+    Image.new("RGB", (40, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("x")
+    result = run(str(tmp_path))
+    assert result.exit_code == 0
+    assert "image-tiny" in result.stderr
+
+
+def test_held_out_pages_are_compared_with_the_others():
+    result = run("builtin", "--validation", "builtin", "--json")
+    codes = {finding["code"]: finding["count"] for finding in json.loads(result.stdout)["findings"]}
+    assert codes == {"image-leaked": 257, "document-shared": 6}
+    assert result.exit_code == 1
+
+
+def test_a_prompt_is_checked_for_the_family(manifest):
+    result = run(manifest, "--family", "deepseek_ocr", "--prompt", "no mark", "--json")
+    counts = {finding["code"]: finding["count"] for finding in json.loads(result.stdout)["findings"]}
+    assert counts["prompt"] == 2
+
+
+def test_an_unknown_family_is_raised_for_the_command_line_to_report():
+    with pytest.raises(ModeError):
+        run("builtin", "--family", "deepseek")

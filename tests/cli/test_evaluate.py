@@ -1,0 +1,88 @@
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ocrtune.cli.evaluate import command
+from ocrtune.errors import EvaluationError
+from ocrtune.sources import read_pages, write_jsonl
+
+app = typer.Typer()
+app.command()(command)
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    path = tmp_path / "p.jsonl"
+    rows = ({"image": page.name, "text": page.text.upper()} for page in read_pages("builtin"))
+    write_jsonl(path, rows)
+    return str(path)
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_json_is_one_object_with_the_known_keys(predictions):
+    result = run(predictions, "--reference", "builtin", "--json")
+    printed = json.loads(result.stdout)
+    assert list(printed) == ["pages", "cer", "wer", "ned", "runaway_rate", "normalization", "findings"]
+    assert printed["pages"] == 257
+    assert set(printed["cer"]) == {"micro", "macro", "median", "clipped"}
+    assert printed["cer"]["micro"] > 0.5
+    assert result.exit_code == 0
+
+
+def test_the_normalisation_is_chosen_by_options(predictions):
+    result = run(
+        predictions,
+        "-r",
+        "builtin",
+        "--case",
+        "fold",
+        "--unicode",
+        "NFKC",
+        "--whitespace",
+        "collapse",
+        "--json",
+    )
+    printed = json.loads(result.stdout)
+    assert printed["cer"]["micro"] == 0
+    assert printed["normalization"] == {"unicode": "NFKC", "whitespace": "collapse", "case": "fold"}
+
+
+def test_without_json_a_table_is_on_stdout(predictions):
+    result = run(predictions, "--reference", "builtin")
+    for word in ("257 pages", "CER", "WER", "NED", "micro", "clipped", "ran away", "unicode NFC"):
+        assert word in result.stdout
+
+
+def test_findings_go_to_stderr_and_into_the_json(tmp_path):
+    write_jsonl(
+        tmp_path / "p.jsonl", [{"image": "images/p1_000.png", "text": "x"}, {"image": "no.png", "text": ""}]
+    )
+    result = run(str(tmp_path / "p.jsonl"), "--reference", "builtin", "--json")
+    codes = [finding["code"] for finding in json.loads(result.stdout)["findings"]]
+    assert codes == ["prediction-missing", "reference-missing"]
+    assert "prediction-missing" in result.stderr
+    assert "(256 times)" in result.stderr
+
+
+def test_scores_of_each_page_are_written(predictions, tmp_path):
+    result = run(predictions, "--reference", "builtin", "-o", str(tmp_path / "scores.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert len(rows) == 257
+    assert {"image", "char_edits", "cer"} <= set(rows[0])
+    assert "scores of each page" in result.stderr
+
+
+def test_a_mistake_is_raised_for_the_command_line_to_report(tmp_path):
+    with pytest.raises(EvaluationError):
+        run(str(tmp_path / "none.jsonl"), "--reference", "builtin")
+
+
+def test_the_reference_must_be_given(predictions):
+    result = run(predictions)
+    assert result.exit_code == 2
+    assert "--reference" in result.stderr

@@ -1,0 +1,102 @@
+import json
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ocrtune.cli.predict import command
+from ocrtune.errors import ImageError, MissingDependency
+
+app = typer.Typer()
+app.command()(command)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def model(golden, tmp_path_factory):
+    pytest.importorskip("torch")
+    from tiny_models import make_tiny_model
+
+    tiny = make_tiny_model(golden, tmp_path_factory.mktemp("model") / "model", "deepseek_ocr")
+    card = {
+        "format": 1,
+        "version": "0.1.0",
+        "inputs": tiny.recipe.as_dict(),
+        "tuning": None,
+        "base": None,
+        "step": 0,
+        "scores": None,
+    }
+    (tiny.folder / "ocrtune.json").write_text(json.dumps(card), encoding="utf-8")
+    return tiny.folder
+
+
+@pytest.fixture
+def scans(tmp_path):
+    from tiny_models import random_page
+
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(3):
+        random_page("", (80 + 60 * number, 70), number).images[0].save(folder / f"{number}.png")
+    return folder
+
+
+def test_json_is_one_object_and_the_rows_lie_in_the_file(model, scans, tmp_path):
+    out = tmp_path / "predictions.jsonl"
+    result = run(model, scans, "-o", out, "--max-new-tokens", 3, "--device", "cpu", "--json")
+    assert result.exit_code == 0
+    printed = json.loads(result.stdout)
+    assert {
+        key: printed[key] for key in ("predictions", "pages", "skipped", "resumed", "truncated", "tokens")
+    } == {
+        "predictions": str(out),
+        "pages": 3,
+        "skipped": 0,
+        "resumed": 0,
+        "truncated": 3,
+        "tokens": 9,
+    }
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert all(row.keys() == {"image", "text", "num_tokens", "truncated"} for row in rows)
+
+
+def test_people_are_told_on_stderr_alone(model, scans, tmp_path):
+    out = tmp_path / "predictions.jsonl"
+    result = run(model, scans, "-o", out, "--max-new-tokens", 2, "--device", "cpu")
+    assert result.stdout == ""
+    assert f"3 of 3 pages predicted in 0 s: {out}" in result.stderr
+    assert "3 answers were cut by the length limit" in result.stderr
+
+
+def test_one_image_is_a_source_too(model, scans, tmp_path):
+    out = tmp_path / "predictions.jsonl"
+    run(model, scans / "1.png", "-o", out, "--max-new-tokens", 2, "--device", "cpu", "--prompt", "markdown")
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_broken_page_stops_or_is_skipped(model, scans, tmp_path):
+    (scans / "1.png").write_bytes(b"no picture")
+    out = tmp_path / "predictions.jsonl"
+    options = (model, scans, "-o", out, "--max-new-tokens", 2, "--device", "cpu")
+    with pytest.raises(ImageError):
+        run(*options)
+    result = run(*options, "--on-error", "skip", "--json")
+    assert json.loads(result.stdout)["skipped"] == 1
+    assert json.loads(result.stdout)["skipped_file"] == str(tmp_path / "predictions.skipped.jsonl")
+    assert "1 pages were skipped" in result.stderr
+
+
+def test_without_torch_the_message_says_how_to_get_it(monkeypatch, tmp_path):
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] == "torch" or "ocrtune.prediction" in name
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependency, match="torch is not installed"):
+        run(tmp_path, tmp_path)

@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ocrtune.cli.app import app
+from ocrtune.demo import DemoResult, run_demo
+from ocrtune.demo.run import MARKER, demo_config, start_folder
+from ocrtune.errors import TrainingError
+from ocrtune.evaluation import evaluate
+from ocrtune.sources import read_pages, write_jsonl
+
+QUICK = (
+    "training.max_steps=2",
+    "training.batch_size=2",
+    "evaluation.every_steps=2",
+    "evaluation.max_pages=2",
+    "evaluation.decoding.max_new_tokens=6",
+)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory) -> DemoResult:
+    return run_demo(tmp_path_factory.mktemp("runs") / "demo", overrides=QUICK)
+
+
+def test_the_export_reads_what_the_checkpoint_reads(result):
+    assert result.export_matches
+    assert (result.export / "model.safetensors").is_file()
+
+
+def test_the_report_shows_each_line_of_page_6_before_and_after(result):
+    html = result.report.read_text(encoding="utf-8")
+    assert html.count('<li class="line"') == 39
+    assert html.count("<dt>before</dt>") == html.count("<dt>after</dt>") == 39
+    assert f"{result.cer_before * 100:.1f} %" in html
+    assert f"{result.cer_after * 100:.1f} %" in html
+
+
+def test_the_scores_are_those_of_the_written_predictions(result, tmp_path):
+    reference = tmp_path / "page-6.jsonl"
+    lines = [page for page in read_pages("builtin") if page.document == "6"]
+    write_jsonl(reference, [{"image": page.name, "text": page.text} for page in lines])
+    rule = demo_config(tmp_path).evaluation.normalization
+    for name, cer in (("before", result.cer_before), ("after", result.cer_after)):
+        predictions = result.report.parent / "predictions" / f"test-{name}.jsonl"
+        assert evaluate(predictions, str(reference), normalization=rule).scorecard.cer.micro == cer
+
+
+def test_the_lines_that_are_scored_played_no_part_in_training(result):
+    summary = json.loads((result.report.parent / "summary.json").read_text(encoding="utf-8"))
+    assert summary["train_pages"] == 178
+    config = demo_config(result.report.parent).data
+    assert (config.validation_documents, config.test_documents) == (("5",), ("6",))
+
+
+def test_the_run_folder_may_have_a_name_that_is_no_yaml(tmp_path):
+    run = tmp_path / "a: [b"
+    assert demo_config(run).run.folder == str(run)
+
+
+def test_an_earlier_demo_is_replaced(tmp_path):
+    start_folder(tmp_path / "demo")
+    (tmp_path / "demo" / "config.yaml").touch()
+    start_folder(tmp_path / "demo")
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == [MARKER]
+
+
+def test_a_folder_that_no_demo_made_is_left_as_it_is(tmp_path):
+    kept = tmp_path / "letters.txt"
+    kept.write_text("mine")
+    with pytest.raises(TrainingError, match="no demo made"):
+        start_folder(tmp_path)
+    assert kept.read_text() == "mine"
+
+
+def test_a_file_in_the_folders_place_is_an_error(tmp_path):
+    (tmp_path / "demo").touch()
+    with pytest.raises(TrainingError, match="is a file"):
+        start_folder(tmp_path / "demo")
+
+
+def answer_with(monkeypatch, *, matches):
+    made = DemoResult(
+        cer_before=1.25, cer_after=0.5, report=Path("r.html"), export=Path("export"), export_matches=matches
+    )
+    monkeypatch.setattr("ocrtune.demo.run_demo", lambda _: made)
+
+
+def test_the_command_ends_with_one_json_object(monkeypatch):
+    answer_with(monkeypatch, matches=True)
+    outcome = CliRunner().invoke(app, ["demo", "--json"])
+    assert outcome.exit_code == 0
+    assert json.loads(outcome.stdout.splitlines()[-1]) == {
+        "cer_before": 1.25,
+        "cer_after": 0.5,
+        "report": "r.html",
+        "export": "export",
+        "export_matches": True,
+    }
+    assert "125.0% before, 50.0% after" in outcome.stderr
+
+
+def test_the_command_fails_if_the_export_reads_other_text(monkeypatch):
+    answer_with(monkeypatch, matches=False)
+    assert CliRunner().invoke(app, ["demo"]).exit_code == 1

@@ -1,0 +1,96 @@
+"""Commands shown in the docs, run in order in a folder that has what they name."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ocrtune.cli.app import app
+from ocrtune.sources import sample_path
+
+ROOT = Path(__file__).parents[2]
+PAGES = (
+    "docs/guides/first-run.md",
+    "README.md",
+    "docs/guides/six-errors.md",
+    "docs/guides/predict-and-evaluate.md",
+    "docs/guides/export-and-serve.md",
+    "docs/concepts/inputs.md",
+    "docs/concepts/models.md",
+    "docs/concepts/precision.md",
+    "docs/concepts/tuning.md",
+    "docs/concepts/training.md",
+)
+SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+
+# What a recipe for a large card needs to run here in seconds; everything else of the command stays as shown.
+SMALL = shlex.split(
+    "--set model=builtin --set family=deepseek_ocr --set inputs.mode.global_px=128 --set inputs.max_tokens=512"
+    " --set training.max_steps=2 --set training.batch_size=1 --set training.accumulation_steps=1"
+    " --set training.workers=0 --set training.device=cpu --set evaluation.every_steps=2 --set evaluation.max_pages=1"
+    " --set evaluation.decoding.max_new_tokens=4"
+)
+# Run by others: the set-up itself, and the demo, which has a test of its own.
+NOT_RUN = ("make ", "pip ", "git ", "cd ")
+
+
+def commands():
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for block in SHELL_BLOCK.findall(text):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = line.split(" #")[0].strip()
+                if command and not command.startswith(("#", *NOT_RUN)):
+                    yield page, command
+
+
+def write_manifest(path: Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a few sample lines under each name that the docs use."""
+    folder = tmp_path_factory.mktemp("docs")
+    samples = sample_path("vicksburg_lines")
+    lines = [
+        json.loads(line) for line in (samples / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    few = [line for page in range(1, 7) for line in [row for row in lines if row["page"] == page][:2]]
+    copy = folder / "src/ocrtune/sources/samples/vicksburg_lines"
+    write_manifest(copy / "manifest.jsonl", few)
+    (copy / "images").symlink_to(samples / "images")
+    (copy.parent / "vicksburg_pages").symlink_to(sample_path("vicksburg_pages"))
+    for name in ("manifest", "test"):
+        write_manifest(folder / "data" / f"{name}.jsonl", few)
+    (folder / "data" / "images").symlink_to(samples / "images")
+    shutil.copy(samples / "images" / few[0]["image"].removeprefix("images/"), folder / "page.png")
+    return folder
+
+
+def arguments(command: str) -> list[str]:
+    words = shlex.split(command)
+    assert words[0] == "ocrtune", f"the docs show a command that no test runs: {command}"
+    is_large = words[1] == "train" and words[2] != "tiny-demo"
+    return words[1:] + (SMALL if is_large else [])
+
+
+def test_every_command_of_the_docs_runs(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    shown = list(commands())
+    assert len(shown) > 10
+    for page, command in shown:
+        result = CliRunner().invoke(app, arguments(command))
+        assert result.exit_code == 0, f"{page}: {command}\n{result.output}\n{result.exception!r}"
+
+
+def test_no_page_with_commands_is_left_out():
+    listed = {ROOT / page for page in PAGES}
+    for page in (ROOT / "docs").rglob("*.md"):
+        if page not in listed:
+            assert not SHELL_BLOCK.search(page.read_text(encoding="utf-8")), f"{page} is not in PAGES"
