@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import typer
@@ -20,11 +21,10 @@ def run(*arguments):
 
 @dataclass
 class Result:
-    run: str = "runs/x"
-    best: str = "runs/x/checkpoints/step-000010"
+    run: Path = Path("runs/x")
 
     def as_dict(self):
-        return {"run": self.run, "best": self.best}
+        return {"run": str(self.run)}
 
 
 @pytest.fixture
@@ -37,21 +37,24 @@ def trained(monkeypatch):
         return Result()
 
     monkeypatch.setattr("ocrtune.training.train", train)
+    monkeypatch.setattr("ocrtune.cli.train.report_run", lambda run: f"the report of {run}")
+    monkeypatch.setattr("ocrtune.cli.train.write_report", lambda report, path: recipes.append((report, path)))
     return recipes
 
 
 def test_overrides_reach_the_recipe_in_their_order(trained):
     result = run("tiny-demo", "--set", "training.max_steps=3", "--set", "training.max_steps=4", "--json")
     assert result.exit_code == 0
-    (recipe,) = trained
+    recipe, _ = trained
     assert (recipe.model, recipe.training.max_steps) == ("builtin", 4)
-    assert json.loads(result.stdout) == Result().as_dict()
+    assert json.loads(result.stdout) == {"run": "runs/x", "report": "runs/x/report.html"}
 
 
-def test_people_are_told_where_the_best_checkpoint_lies_on_stderr_alone(trained):
+def test_a_report_is_written_and_people_are_told_where_it_lies_on_stderr_alone(trained):
     result = run("tiny-demo")
     assert result.stdout == ""
-    assert "best checkpoint: runs/x/checkpoints/step-000010" in result.stderr
+    assert "report: runs/x/report.html" in result.stderr
+    assert trained[1] == ("the report of runs/x", Path("runs/x/report.html"))
 
 
 def test_a_wrong_recipe_is_told_before_anything_is_loaded(trained):

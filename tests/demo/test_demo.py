@@ -34,8 +34,8 @@ def test_the_report_shows_each_line_of_page_6_before_and_after(result):
     html = result.report.read_text(encoding="utf-8")
     assert html.count('<li class="line"') == 39
     assert html.count("<dt>before</dt>") == html.count("<dt>after</dt>") == 39
-    assert f"{result.cer_before * 100:.1f} %" in html
-    assert f"{result.cer_after * 100:.1f} %" in html
+    assert f"{result.cer_before * 100:.1f}\N{NO-BREAK SPACE}%" in html
+    assert f"{result.cer_after * 100:.1f}\N{NO-BREAK SPACE}%" in html
 
 
 def test_the_scores_are_those_of_the_written_predictions(result, tmp_path):

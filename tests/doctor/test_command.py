@@ -63,7 +63,7 @@ def test_warnings_alone_exit_with_0(run, batch_file):
 def test_people_are_told_on_stderr_and_stdout_stays_empty(run, batch_file):
     result = check(run, batch_file(lambda batch: batch.update(images_seq_mask=None)))
     assert result.stdout == ""
-    assert "1 errors, 0 warnings" in result.stderr
+    assert "1 error, 0 warnings" in result.stderr
 
 
 def test_a_batch_needs_its_family(run, batch_file):

@@ -8,13 +8,15 @@ import torch
 from golden_batches import IMAGE_ID, PAD_ID, copied, read_golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ocrtune import errors
 from ocrtune.families import FAMILIES
+from ocrtune.inputs import InputsRecipe, encode
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.contract import ERROR_CLASSES, check_batch, require_batch
 from ocrtune.inputs.layout import num_image_tokens
-from ocrtune.records import ImageViews, ModelInputs
+from ocrtune.records import Example, ImageViews, ModelInputs
 
 V1 = FAMILIES["deepseek_ocr"]
 V2 = FAMILIES["deepseek_ocr2"]
@@ -121,6 +123,25 @@ class TestRightBatches:
             rows = 32 // columns
         batch = batch_of(family, [(columns, rows)], global_px=128, tile_px=64)
         assert check_batch(getattr(batch, form)(), family, image_id=IMAGE_ID) == []
+
+    @pytest.mark.parametrize("name", FAMILIES)
+    @pytest.mark.parametrize("form", ["native", "published"])
+    def test_pages_encoded_as_training_does_have_no_finding(self, name, form, tokenizer):
+        family = FAMILIES[name]
+        recipe = InputsRecipe.default(family)
+        pages = [Image.new("RGB", size, "white") for size in ((640, 480), (1700, 2200))]
+        examples = [
+            Example(name=str(page.size), images=(page,), prompt=recipe.prompt, target="Two words")
+            for page in pages
+        ]
+        inputs = [encode(example, recipe, tokenizer) for example in examples]
+        batch = collate(inputs, family, pad_id=tokenizer.pad_id)
+        ids = {
+            "image_id": tokenizer.image_id,
+            "bos_id": tokenizer.bos_id,
+            "eos_id": tokenizer.eos_id,
+        }
+        assert check_batch(getattr(batch, form)(), family, **ids) == []
 
     def test_labels_are_not_needed(self, published):
         del published["labels"]
@@ -427,6 +448,11 @@ class TestLabels:
         text["labels"] = torch.nn.functional.pad(text["labels"][:, 1:], (0, 1), value=-100)
         (finding,) = check_batch(text, V1, image_id=IMAGE_ID)
         assert (finding.code, finding.count) == ("labels-shifted", 2)
+
+    def test_shifted_already_with_something_put_at_the_end(self, text):
+        text["labels"] = text["labels"].roll(-1, dims=1)
+        text["labels"][:, -1] = torch.tensor([1, -100])
+        assert codes(text) == ["labels-shifted"]
 
     @pytest.mark.parametrize("name", FAMILIES)
     def test_shifted_already_in_the_recorded_batches(self, name):

@@ -73,7 +73,10 @@ def test_step_ticks_are_whole_numbers():
 
 def test_a_curve_in_words_tells_start_end_and_lowest():
     words = describe(curve("CER", (10, 1.2), (20, 0.25), (30, 0.3)), format_percent_tick)
-    assert words == "120 % at step 10 to 30 % at step 30, lowest 25 % at step 20"
+    assert (
+        words
+        == "120\N{NO-BREAK SPACE}% at step 10 to 30\N{NO-BREAK SPACE}% at step 30, lowest 25\N{NO-BREAK SPACE}% at step 20"
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-12])

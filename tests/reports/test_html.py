@@ -85,7 +85,9 @@ def test_title_and_summary_are_escaped(report):
 
 def test_the_numbers_at_the_top_are_the_micro_cer_before_and_after(report):
     page = Page(render_report(report))
-    before, after = (f"{card.cer.micro * 100:.1f} %" for card in (report.before, report.after))
+    before, after = (
+        f"{card.cer.micro * 100:.1f}\N{NO-BREAK SPACE}%" for card in (report.before, report.after)
+    )
     assert [text for text in page.texts_of("dd") if text.strip()][:2] == [before, after]
 
 
@@ -100,7 +102,7 @@ def test_every_score_of_the_card_is_in_the_table(report):
     for card in (report.before, report.after):
         for rates in (card.cer, card.wer, card.ned):
             for rate in (rates.micro, rates.macro, rates.median, rates.clipped):
-                assert f"{rate * 100:.1f} %" in html
+                assert f"{rate * 100:.1f}\N{NO-BREAK SPACE}%" in html
 
 
 def test_a_wrong_letter_is_struck_out_and_the_one_read_underlined(report):

@@ -118,7 +118,7 @@ def test_facts_tell_model_mode_steps_and_speed(run):
     facts = {fact.name: fact.value for fact in report_run(run).facts}
     assert facts == {
         "model": "builtin, DeepSeek-OCR, 40 parameters",
-        "tuning": "full: 75 % of them learn",
+        "tuning": "full: 75\N{NO-BREAK SPACE}% of them learn",
         "mode": "custom: global view of 64 px, at most 24 tiles of 64 px",
         "prompt": "<image>⏎Free OCR.",
         "pages": "178 learned from, 40 held out to choose",

@@ -24,8 +24,8 @@ def command(
     """
     try:
         from ocrtune.demo import run_demo  # noqa: PLC0415  # `--help` works without torch
-    except ImportError as error:
-        raise require("torch", "train") from error
+    except ModuleNotFoundError as error:
+        raise require(error.name or "torch", "train") from error
     result = run_demo(run)
     say(f"CER on unseen lines: {result.cer_before:.1%} before, {result.cer_after:.1%} after")
     say(f"export, read again: {'the same text' if result.export_matches else 'other text'}: {result.export}")

@@ -52,7 +52,11 @@ def command(
         facts, findings = _check_here(show=not json)
     print_findings(findings)
     counts = {f"{severity}s": _count(findings, severity) for severity in ("error", "warning")}
-    say(", ".join(f"{count} {name}" for name, count in counts.items()))
+    say(
+        ", ".join(
+            f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in counts.items()
+        )
+    )
     if json:
         print_json({**facts, "findings": [finding.as_dict() for finding in findings], **counts})
     if counts["errors"]:

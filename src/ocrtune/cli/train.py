@@ -8,6 +8,7 @@ from ocrtune.cli.printing import print_json
 from ocrtune.config import read_config
 from ocrtune.errors import require
 from ocrtune.progress import say
+from ocrtune.reports import report_run, write_report
 
 
 def command(
@@ -34,7 +35,8 @@ def command(
     except ModuleNotFoundError as error:
         raise require(error.name or "torch", "train") from error
     result = train(recipe)
-    say(f"best checkpoint: {result.best}")
-    say(f"report and logs: {result.run}")
+    report = result.run / "report.html"
+    write_report(report_run(result.run), report)
+    say(f"report: {report}")
     if json:
-        print_json(result.as_dict())
+        print_json({**result.as_dict(), "report": str(report)})

@@ -24,6 +24,9 @@ from ocrtune.models.configs import DeepseekOcrConfig
 from ocrtune.models.features import ImageTensors, arrange, encode_views
 from ocrtune.models.forms import native_images, published_images
 
+NATIVE_IMAGE_KEYS = ("pixel_values", "pixel_values_local", "num_local_patches", "patches_grid")
+"""Native keywords that say what the images are."""
+
 ROUTER_CLASSES = (unlimited_ocr.UnlimitedOcrTextTopkRouter, deepseek_ocr2.DeepseekOcr2TextTopkRouter)
 """Modules that choose the experts of each token."""
 
@@ -131,6 +134,28 @@ class OcrModel(PreTrainedModel):
         """True: transformers would look for the experts in this file, and they are in the file of its own class."""
         return True
 
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        pixel_values_local: Tensor | None = None,
+        num_local_patches: Sequence[int] | Tensor | None = None,
+        patches_grid: Sequence[Sequence[int]] | Tensor | None = None,
+        **_: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Features of images given by native keywords, for `mm_encoder_outputs` of `forward` and `generate`.
+
+        Returns:
+            `pooler_output` holds (tokens, H) for each image.
+        """
+        images = native_images(
+            pixel_values,
+            pixel_values_local,
+            num_local_patches,
+            patches_grid,
+            needs_grid=self.family.newline_after_row,
+        )
+        return BaseModelOutputWithPooling(pooler_output=self.encode_images(images))
+
     def encode_images(self, images: Sequence[ImageTensors]) -> list[Tensor]:
         """The features of each image in the order of its tokens, (tokens, H) each."""
         tiled = [image.tiles for image in images if image.tiles is not None]
@@ -160,19 +185,12 @@ class OcrModel(PreTrainedModel):
         """Features of either form, as transformers' classes take them; None for a batch without images."""
         if any(batch[key] is not None for key in PUBLISHED_KEYS):
             images = self._published_images(batch)
-        elif batch["pixel_values"] is not None:
-            images = native_images(
-                batch["pixel_values"],
-                batch["pixel_values_local"],
-                batch["num_local_patches"],
-                batch["patches_grid"],
-                needs_grid=self.family.newline_after_row,
-            )
-        else:
+            if not images:
+                return None
+            return {"image": BaseModelOutputWithPooling(pooler_output=self.encode_images(images))}
+        if batch["pixel_values"] is None:
             return None
-        if not images:
-            return None
-        return {"image": BaseModelOutputWithPooling(pooler_output=self.encode_images(images))}
+        return {"image": self.get_image_features(**{key: batch[key] for key in NATIVE_IMAGE_KEYS})}
 
     def _published_images(self, batch: Mapping[str, Any]) -> list[ImageTensors]:
         text = self.config.text_config

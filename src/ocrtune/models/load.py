@@ -1,16 +1,19 @@
 """Weights in memory: a model of any family from a folder, checked name by name before it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedConfig
+from transformers.utils import logging
 
 from ocrtune.errors import CheckpointError
 from ocrtune.models.classes import MODEL_CLASSES, OcrModel
 from ocrtune.models.configs import read_config, read_family
 from ocrtune.models.tensors import check_tensors
+from ocrtune.progress import talk
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
@@ -53,15 +56,16 @@ def load_model(
     config = read_config(folder, facts)
     model_class = MODEL_CLASSES[facts.native_class]
     check_tensors(folder, empty_model(config), unused=facts.unused_tensors)
-    model: OcrModel = model_class.from_pretrained(
-        folder,
-        config=config,
-        dtype=DTYPES[dtype],
-        experts_implementation=experts,
-        local_files_only=True,
-        use_safetensors=True,
-        **_placement(device, quantization),
-    )
+    with _bar_on_terminals_only():
+        model: OcrModel = model_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=DTYPES[dtype],
+            experts_implementation=experts,
+            local_files_only=True,
+            use_safetensors=True,
+            **_placement(device, quantization),
+        )
     # Quantised weights are packed on their device while they are read, and cannot be moved afterwards.
     return model.eval() if quantization else model.to(device).eval()
 
@@ -70,6 +74,19 @@ def empty_model(config: PreTrainedConfig) -> OcrModel:
     """The model of a configuration on the meta device: names and shapes without memory."""
     with torch.device("meta"):
         return _class_of(config)(config)
+
+
+@contextmanager
+def _bar_on_terminals_only() -> Iterator[None]:
+    """In a log, transformers' bar would be noise."""
+    shown = logging.is_progress_bar_enabled() and not talk().is_terminal
+    if shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _placement(device: str | torch.device, quantization: BitsAndBytesConfig | None) -> dict[str, Any]:

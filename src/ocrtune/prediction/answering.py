@@ -16,7 +16,7 @@ from ocrtune.families import Decoding, Family
 from ocrtune.inputs import Tokenizer
 from ocrtune.inputs.collate import Batch, collate
 from ocrtune.models import OcrModel
-from ocrtune.models.forms import native_images
+from ocrtune.models.classes import NATIVE_IMAGE_KEYS
 from ocrtune.prediction.guard import RepetitionGuard
 from ocrtune.records import ModelInputs
 
@@ -163,17 +163,10 @@ class _Decoder:
         return [self._answer(tokens[:limit]) for tokens, limit in zip(new, limits, strict=True)]
 
     def _vision_features(self, batch: Batch) -> dict[str, BaseModelOutputWithPooling]:
-        """The features of the batch's images, made once and by the code that training goes through."""
-        if batch.pixel_values is None:
-            return {}
-        images = native_images(
-            batch.pixel_values,
-            batch.pixel_values_local,
-            batch.num_local_patches,
-            batch.patches_grid,
-            needs_grid=self.family.newline_after_row,
-        )
-        return {"image": BaseModelOutputWithPooling(pooler_output=self.model.encode_images(images))}
+        """The features of the batch's images by the code that training goes through; `generate` has its own."""
+        native = batch.native()
+        images = {name: native[name] for name in NATIVE_IMAGE_KEYS if name in native}
+        return {"image": self.model.get_image_features(**images)} if images else {}
 
     def _greedy(self, max_new_tokens: int) -> GenerationConfig:
         return GenerationConfig(

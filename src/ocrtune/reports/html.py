@@ -14,7 +14,13 @@ from ocrtune.records import PageScore
 from ocrtune.reports.charts import Format, describe, line_chart
 from ocrtune.reports.pictures import data_uri
 from ocrtune.reports.records import Curve, ReportLine, RunReport
-from ocrtune.reports.wording import format_count, format_loss, format_percent, format_percent_tick
+from ocrtune.reports.wording import (
+    format_count,
+    format_loss,
+    format_percent,
+    format_percent_tick,
+    show_controls,
+)
 from ocrtune.sources import write_text_atomically
 
 MAX_ALIGNED_RATE = 0.5
@@ -94,6 +100,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = format_percent
     environment.filters["count"] = format_count
+    environment.filters["shown"] = show_controls
     environment.filters["thousands"] = "{:,}".format
     return environment
 

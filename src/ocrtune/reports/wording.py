@@ -1,9 +1,13 @@
-"""Numbers as people read them."""
+"""Numbers and texts as people read them."""
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 
 
 def format_percent(rate: float) -> str:
     """A rate as people read it: `4.7 %`."""
-    return f"{rate * 100:.1f} %"
+    return f"{rate * 100:.1f}{SPACE}%"
 
 
 def format_count(number: int, noun: str) -> str:
@@ -14,7 +18,7 @@ def format_count(number: int, noun: str) -> str:
 def format_percent_tick(rate: float) -> str:
     """A rate short enough for an axis: `20 %`, but `2.5 %`."""
     percent = rate * 100
-    return f"{percent:.0f} %" if percent >= 100 else f"{percent:.3g} %"  # noqa: PLR2004  # 3 digits either way
+    return f"{percent:.0f}{SPACE}%" if percent >= 100 else f"{percent:.3g}{SPACE}%"  # noqa: PLR2004  # 3 digits either way
 
 
 def format_loss(loss: float) -> str:
@@ -30,3 +34,8 @@ def format_seconds(seconds: float) -> str:
         return f"{rest} s"
     hours, minutes_left = divmod(minutes, 60)
     return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def show_controls(text: str) -> str:
+    """The text with control characters, which HTML may not hold, as their pictures: `␀`."""
+    return text.translate(_CONTROL_PICTURES)
