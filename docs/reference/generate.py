@@ -1,5 +1,6 @@
 """Write `docs/reference/config.md` and `docs/reference/cli.md` from the code; a test keeps them equal to it."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -53,9 +54,11 @@ def cli_page() -> str:
                 continue
             shown = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
             if parameter.param_type_name == "argument":
-                shown = f"`{parameter.human_readable_name}`"
+                shown = f"`{(parameter.name or '').upper()}`"
             default = (
-                "" if parameter.required or parameter.default in (None, (), []) else f"`{parameter.default}`"
+                ""
+                if parameter.required or parameter.default in (None, False, (), [])
+                else f"`{parameter.default}`"
             )
             lines.append(f"| {shown} | {default} | {_cell(getattr(parameter, 'help', '') or '')} |")
         lines.append("")
@@ -95,15 +98,9 @@ def _summary(section: type[BaseModel]) -> str:
 
 
 def _plain(default: object) -> str:
-    return (
-        {None: "none", True: "true", False: "false"}.get(default, str(default))
-        if _hashable(default)
-        else str(default)
-    )
-
-
-def _hashable(value: object) -> bool:
-    return not isinstance(value, dict | list)
+    if default is None or isinstance(default, str):
+        return default or "none"
+    return json.dumps(default)  # as YAML would take it: true, 0.05, []
 
 
 def _unwrapped(text: str) -> str:

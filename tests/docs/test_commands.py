@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from ocrtune.cli.app import app
+from ocrtune.doctor.batches import write_batch
 from ocrtune.sources import sample_path
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +72,25 @@ def workplace(tmp_path_factory):
         write_manifest(folder / "data" / f"{name}.jsonl", few)
     (folder / "data" / "images").symlink_to(samples / "images")
     shutil.copy(samples / "images" / few[0]["image"].removeprefix("images/"), folder / "page.png")
+    torch.save(make_batch(), folder / "batch.pt")
+    write_batch(make_batch(), folder / "batch.safetensors")
     return folder
+
+
+def make_batch():
+    """A batch of one page in mode small, as somebody's own trainer would save it."""
+    prompt = [0, *[128815] * 111, 201, 21431, 126041, 16]
+    ids = torch.tensor([[*prompt, 52, 53, 1]])
+    labels = ids.clone()
+    labels[:, : len(prompt)] = -100
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "labels": labels,
+        "images": [(torch.zeros(1, 3, 640, 640), torch.rand(1, 3, 640, 640))],
+        "images_seq_mask": ids == 128815,
+        "images_spatial_crop": torch.tensor([[1, 1]]),
+    }
 
 
 def arguments(command: str) -> list[str]:

@@ -109,18 +109,12 @@ class OcrModel(PreTrainedModel):
         if labels is not None and past_key_values is None:
             use_cache = bool(use_cache)
             prompt_tokens = prompt_lengths(labels) if prompt_tokens is None else prompt_tokens
-        mask: Tensor | dict[str, Tensor | None] | None = attention_mask
         tokens = input_ids if inputs_embeds is None else inputs_embeds
-        if (
-            self.family.reference_window
-            and past_key_values is None
-            and prompt_tokens is not None
-            and tokens is not None
-        ):
-            mask = self._window_masks(tokens, attention_mask, prompt_tokens)
         return super().forward(
             input_ids=input_ids,
-            attention_mask=mask,
+            attention_mask=self._decoder_mask(
+                tokens, attention_mask, None if past_key_values is not None else prompt_tokens
+            ),
             labels=labels,
             mm_encoder_outputs=mm_encoder_outputs,
             past_key_values=past_key_values,
@@ -205,10 +199,12 @@ class OcrModel(PreTrainedModel):
             return []
         return published_images(batch["images"], batch["images_seq_mask"], batch["images_spatial_crop"])
 
-    def _window_masks(
-        self, tokens: Tensor, attention_mask: Tensor | None, prompt_tokens: Tensor
-    ) -> dict[str, Tensor | None]:
-        """The masks with which a row whose answer begins at `prompt_tokens` is decoded."""
+    def _decoder_mask(
+        self, tokens: Tensor | None, attention_mask: Tensor | None, prompt_tokens: Tensor | None
+    ) -> Tensor | dict[str, Tensor | None] | None:
+        """The mask with which a row whose answer begins at `prompt_tokens` is decoded; padding alone without them."""
+        if tokens is None or prompt_tokens is None or not self.family.reference_window:
+            return attention_mask
         return reference_window_masks(
             self.config.text_config,
             shape=(tokens.shape[0], tokens.shape[1]),
