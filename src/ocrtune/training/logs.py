@@ -15,7 +15,7 @@ from rich.progress import (
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ocrtune.progress import say, talk
+from ocrtune.progress import talk
 from ocrtune.training.folder import RunFolder
 
 _NAMES = {"eval_loss": "validation_loss", "eval_cer": "cer", "eval_wer": "wer", "eval_ned": "ned"}
@@ -76,7 +76,7 @@ class Screen(TrainerCallback):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}"),
             console=talk(),
             disable=not talk().is_terminal,
@@ -105,14 +105,16 @@ class Screen(TrainerCallback):
         if not state.is_world_process_zero or logs is None:
             return
         if "eval_cer" in logs:
-            say(
+            self._say(
                 f"step {state.global_step}: held-out CER {logs['eval_cer']:.4f}, loss {logs['eval_loss']:.4f}"
             )
         elif "loss" in logs:
             numbers = _numbers(logs)
             self._progress.update(self._task, numbers=numbers)
-            if not talk().is_terminal:
-                say(f"step {state.global_step} of {state.max_steps}: {numbers}, {self._time_left(state)}")
+            if self._progress.disable:
+                self._say(
+                    f"step {state.global_step} of {state.max_steps}: {numbers}, {self._time_left(state)}"
+                )
 
     def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: D102
         self._progress.stop()
@@ -120,6 +122,10 @@ class Screen(TrainerCallback):
     def close(self) -> None:
         """Give the terminal back, also where training was broken off by an error."""
         self._progress.stop()
+
+    def _say(self, message: str) -> None:
+        # Through the bar's own console: from another one it would be written into the bar.
+        self._progress.console.print(message, markup=False)
 
     def _time_left(self, state: TrainerState) -> str:
         done = state.global_step - self._first_step
