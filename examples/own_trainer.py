@@ -12,26 +12,18 @@ from pathlib import Path
 from transformers import Trainer, TrainingArguments
 
 from ocrtune.data import build_examples
-from ocrtune.families import Mode
-from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
+from ocrtune.inputs import EncodedExamples, Tokenizer, read_recipe
 from ocrtune.inputs.collate import collate
 from ocrtune.models import load_model
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.sources import read_pages
-from ocrtune.text import Normalization
 
 
 def main(model_folder: Path, manifest: str) -> float:
     """Two steps with a plain Trainer; the training loss."""
     model = load_model(model_folder)  # fp32 weights: whatever the mixed precision, what learns is fp32
     tokenizer = Tokenizer.read(model_folder)
-    recipe = InputsRecipe(
-        family=model.family,
-        mode=Mode(name="lines", global_px=256, tile_px=128, max_tiles=9),
-        prompt=model.family.prompts[model.family.default_prompt],
-        normalization=Normalization(),
-        max_tokens=512,
-    )
+    recipe = read_recipe(model_folder)  # of a published folder: the family's own mode and prompt
     examples = build_examples(
         read_pages(manifest), model.family, prompt=recipe.prompt, normalization=recipe.normalization
     )

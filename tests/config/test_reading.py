@@ -165,8 +165,9 @@ def test_an_override_leaves_its_neighbours_and_the_given_tree():
 
 
 def test_an_override_may_go_into_a_mode_of_the_runs_own():
-    own = read_config("tiny-demo").inputs.mode
-    changed = read_config("tiny-demo", ["inputs.mode.max_tiles=4"]).inputs.mode
+    own_mode = "inputs.mode={global_px: 256, tile_px: 128, max_tiles: 9}"
+    own = read_config("tiny-demo", [own_mode]).inputs.mode
+    changed = read_config("tiny-demo", [own_mode, "inputs.mode.max_tiles=4"]).inputs.mode
     assert isinstance(own, ModeSection)
     assert changed == own.model_copy(update={"max_tiles": 4})
     named = read_config("full", ["inputs.mode.global_px=640"])

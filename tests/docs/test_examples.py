@@ -16,8 +16,8 @@ def load(name):
 def test_somebodys_own_trainer_learns_from_our_batches_in_the_published_form(tmp_path):
     folder = build_tiny_checkpoint(tmp_path / "base")
     loss = load("own_trainer").main(folder, "builtin")
-    # A model that knows nothing of 1024 tokens has a loss of about ln(1024).
-    assert 6.0 < loss < 8.0
+    # The small model reads lines; one that knew nothing of its 360 tokens would have a loss of ln(360), or 5.9.
+    assert 0 < loss < 2
 
 
 def test_every_example_is_run_by_a_test():

@@ -53,6 +53,17 @@ def test_a_runs_recipe_has_the_runs_choices():
     assert recipe.token_limit == 512
 
 
+def test_a_base_that_was_tuned_before_gives_the_mode_and_prompt_that_a_run_leaves_open():
+    tuned = InputsRecipe(family=V1, mode=V1.modes["large"], prompt="<image>\nRead.")
+    left_open = InputsRecipe.from_config(config(inputs={"max_tokens": 512}), V1, base=tuned)
+    assert (left_open.mode.name, left_open.prompt, left_open.max_tokens) == ("large", "<image>\nRead.", 512)
+    chosen = InputsRecipe.from_config(
+        config(inputs={"mode": "base"}, data={"prompt": "free"}), V1, base=tuned
+    )
+    assert (chosen.mode.name, chosen.prompt) == ("base", "<image>\nFree OCR.")
+    assert InputsRecipe.from_config(config(), V2, base=tuned) == InputsRecipe.default(V2)
+
+
 def test_a_prompt_that_is_no_short_name_is_taken_as_it_is():
     assert (
         InputsRecipe.from_config(config(data={"prompt": "<image>Read it."}), V1).prompt == "<image>Read it."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ocrtune.sources import write_jsonl, write_text_atomically
+from ocrtune.sources import make_readable, write_jsonl, write_text_atomically
 
 
 def test_text_is_written_as_it_is(tmp_path):
@@ -68,3 +68,12 @@ def test_rows_that_break_off_leave_no_file(tmp_path):
 def test_what_json_cannot_say_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_jsonl(tmp_path / "rows.jsonl", [{"loss": float("nan")}])
+
+
+def test_a_file_made_readable_has_the_rights_of_any_other(tmp_path):
+    plain, private = tmp_path / "plain", tmp_path / "private"
+    plain.write_text("")
+    private.touch(mode=0o600)
+    private.chmod(0o600)
+    make_readable(private)
+    assert private.stat().st_mode == plain.stat().st_mode

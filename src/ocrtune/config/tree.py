@@ -114,7 +114,8 @@ class InputsSection(Section):
     """How a page becomes model inputs; saved with every checkpoint and obeyed by prediction.
 
     Attributes:
-        mode: A mode of the family by name, or one of the run's own.
+        mode: A mode of the family by name, or one of the run's own; without it the one the base model was tuned in,
+            or the family's default.
         max_tokens: Longest sequence, image tokens and EOS included; the model's own limit without it.
         on_too_long: An example over the limit stops the run, or is skipped, counted and listed.
     """

@@ -27,7 +27,7 @@ MARKER = ".ocrtune-demo"
 TITLE = "A small DeepSeek-OCR, trained on lines of a book of 1885"
 SUMMARY = (
     "Scanned lines of “The Siege of Vicksburg”: learned from the {train} lines of pages 1–4, the best checkpoint "
-    "chosen on page 5, scored on the {test} lines of page 6, which played no part before. The model starts from random weights."
+    "chosen on page 5, scored on the {test} lines of page 6, from which nothing was learned. Before, the model had seen rendered lines alone."
 )
 
 
@@ -73,7 +73,7 @@ def run_demo(run: Path, *, overrides: Sequence[str] = ()) -> DemoResult:
     config = demo_config(run, overrides)
     start_folder(run)
     pages = split_by_document(read_pages(config.data.uri), config.data, config.run.seed).test
-    say(f"1/5 a small model with random weights reads {len(pages)} lines it has not seen")
+    say(f"1/5 a small model that learned on rendered lines reads {len(pages)} scanned ones")
     before = read_before(config, run / "base", pages)
     say(f"    CER {format_percent(_card(pages, before, config).cer.micro)}")
     say("2/5 fine-tuning")
@@ -124,11 +124,9 @@ def start_folder(run: Path) -> None:
 
 
 def read_before(config: Config, base: Path, pages: Sequence[Page]) -> list[Prediction]:
-    """What the small model reads before it has learned anything; it is made in `base`, where training looks for it."""
-    build_tiny_checkpoint(base, seed=config.run.seed)
-    loaded = load_checkpoint(base, device=config.training.device)
-    # A model that was never trained carries no recipe: give it the one it is going to be trained with.
-    recipe = InputsRecipe.from_config(config, loaded.recipe.family)
+    """What the small model reads before fine-tuning; it is made in `base`, where training looks for it."""
+    loaded = load_checkpoint(build_tiny_checkpoint(base), device=config.training.device)
+    recipe = InputsRecipe.from_config(config, loaded.recipe.family, base=loaded.recipe)
     return _read(replace(loaded, recipe=recipe), config, pages)
 
 

@@ -15,7 +15,7 @@ from ocrtune.models import load_model
 from ocrtune.models.checkpoint import LoadedCheckpoint, adapter_state_published, merge
 from ocrtune.models.precision import TORCH_DTYPES, Dtype
 from ocrtune.models.tensors import published_tensors
-from ocrtune.sources.writing import write_text_atomically
+from ocrtune.sources.writing import make_readable, write_text_atomically
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -44,6 +44,7 @@ def write_adapter(loaded: LoadedCheckpoint, folder: Path, base: Base, dtype: Dty
     # A gate and an up projection share their first matrix in memory; a file holds it for each.
     tensors = {name: tensor.to(TORCH_DTYPES[dtype], copy=True) for name, tensor in adapter.tensors.items()}
     save_file(tensors, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    make_readable(folder / ADAPTER_FILE)
     config = {
         **adapter.config,
         "base_model_name_or_path": base.name,

@@ -51,17 +51,27 @@ class InputsRecipe:
         return cls(family=family, mode=resolve_mode(family, None), prompt=find_prompt(None, family))
 
     @classmethod
-    def from_config(cls, config: Config, family: Family) -> "InputsRecipe":
+    def from_config(
+        cls, config: Config, family: Family, *, base: "InputsRecipe | None" = None
+    ) -> "InputsRecipe":
         """The recipe of a run.
+
+        Args:
+            config: Says mode, prompt, normalisation and longest sequence.
+            family: Of the base model.
+            base: The recipe the base model carries, if it was tuned before: gives mode and prompt where `config`
+                names none.
 
         Raises:
             ModeError: The family has no such mode, or cannot see it.
             InputsError: The prompt is a single word and no short name of the family.
         """
+        known = base if base is not None and base.family is family else cls.default(family)
+        mode, prompt = config.inputs.mode, config.data.prompt
         return cls(
             family=family,
-            mode=resolve_mode(family, config.inputs.mode),
-            prompt=find_prompt(config.data.prompt, family),
+            mode=known.mode if mode is None else resolve_mode(family, mode),
+            prompt=known.prompt if prompt is None else find_prompt(prompt, family),
             normalization=config.data.normalization,
             max_tokens=config.inputs.max_tokens,
         )

@@ -41,7 +41,7 @@ from ocrtune.models.precision import (
 )
 from ocrtune.models.publish import save_published
 from ocrtune.models.tuning import ADAPTER_NAME, apply_tuning, has_adapters, learning_names
-from ocrtune.sources.writing import write_text_atomically
+from ocrtune.sources.writing import make_readable, write_text_atomically
 
 FORMAT = 1
 """Raised when an older ocrtune could not read what is written."""
@@ -367,6 +367,7 @@ def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         save_file(tensors, temporary, metadata={"format": "pt", "ocrtune": __version__})
+        make_readable(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from ocrtune.models.classes import OcrModel
 from ocrtune.models.configs import CONFIG_FILE
 from ocrtune.models.tensors import INDEX_FILE, WEIGHTS_FILE, published_tensors, read_tensors, weight_files
+from ocrtune.sources.writing import make_readable
 
 
 def save_published(model: OcrModel, folder: str | Path, *, config_from: Path | None = None) -> None:
@@ -33,6 +34,7 @@ def save_published(model: OcrModel, folder: str | Path, *, config_from: Path | N
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(whole, Path(beside) / WEIGHTS_FILE, metadata={"format": "pt"})
+        make_readable(Path(beside) / WEIGHTS_FILE)
         _write_config(model, Path(beside), config_from)
         _replace_weights(Path(beside), folder)
 

@@ -1,12 +1,11 @@
-"""A small checkpoint of the real architecture, made from a seed: for the demo, for tests, for trying things out.
+"""A small checkpoint of the real architecture: for the demo, for tests, for trying things out.
 
-Family deepseek_ocr in published layout, a few million parameters, its own small byte-level BPE. The weights are
-random; it learns lines of print from nothing in minutes on two CPU cores.
+Family deepseek_ocr in published layout, three million parameters, letters for tokens. Its weights read lines of English
+print, roughly: they learned for less than an hour, on rendered lines alone (`pretraining/` in the repository).
 """
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,16 +14,21 @@ from typing import Any
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
-from ocrtune.families import get_family
+from ocrtune.families import Mode, get_family
+from ocrtune.inputs import CARD_FILE, InputsRecipe
 from ocrtune.inputs.tokenizer import TOKENIZER_FILE
-from ocrtune.sources import write_text_atomically
+from ocrtune.models.checkpoint import CheckpointCard
+from ocrtune.sources import make_readable, write_text_atomically
 
 FAMILY = get_family("deepseek_ocr")
-VOCABULARY_SIZE = 1024
-"""Special tokens, 256 bytes, and merges: rows of the embedding."""
+WEIGHTS = resources.files("ocrtune.models") / "tiny_weights.safetensors"
+"""By published name, in float16: half the size, and nothing the model reads by."""
+
+LETTERS = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯІѢѲѴабвгдеёжзийклмнопрстуфхцчшщъыьэюяіѣѳѵ№«»—–“”„’…§°£½é"
+"""Letters and signs beyond ASCII that are one token each; all others are their bytes."""
 
 LETTER_WEIGHT = 20
 
@@ -72,7 +76,7 @@ class TinyShape:
     encoder_width: int = 160
     encoder_layers: int = 2
     decoder_width: int = 160
-    decoder_layers: int = 3
+    decoder_layers: int = 4
     heads: int = 4
     dense_width: int = 480
     expert_width: int = 128
@@ -89,27 +93,46 @@ class TinyShape:
 
 TINY = TinyShape()
 
+RECIPE = InputsRecipe(
+    family=FAMILY,
+    # Tiles in a row keep the aspect of a line, so that a letter has one width in lines of any length.
+    mode=Mode(name="lines", global_px=64, tile_px=64, max_tiles=24),
+    prompt=FAMILY.prompts[FAMILY.default_prompt],
+    max_tokens=256,
+)
+"""How the small model is shown lines of print."""
 
-def build_tiny_checkpoint(folder: Path, *, seed: int = 0) -> Path:
-    """Write the small checkpoint: `config.json`, `model.safetensors`, `tokenizer.json`.
 
-    The same seed gives the same bytes on every machine.
+def build_tiny_checkpoint(folder: Path, *, seed: int | None = None) -> Path:
+    """Write the small checkpoint: `config.json`, `model.safetensors`, `tokenizer.json`, `ocrtune.json`.
+
+    The same bytes on every machine.
 
     Args:
         folder: Made if it does not exist; files of the same names are replaced.
-        seed: Of the weights.
+        seed: Of random weights; without it the ones that learned to read.
 
     Returns:
         `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tiny_tokenizer()
+    tensors = trained_tensors() if seed is None else tiny_tensors(tokenizer.get_vocab_size(), seed=seed)
     write_text_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
     write_text_atomically(folder / "config.json", json.dumps(tiny_config(tokenizer), indent=2) + "\n")
     temporary = folder / "model.safetensors.tmp"
-    save_file(tiny_tensors(tokenizer.get_vocab_size(), seed=seed), temporary, metadata={"format": "pt"})
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    make_readable(temporary)
     temporary.replace(folder / "model.safetensors")
+    card = CheckpointCard(inputs=RECIPE).as_dict()
+    write_text_atomically(folder / CARD_FILE, json.dumps(card, ensure_ascii=False, indent=1) + "\n")
     return folder
+
+
+def trained_tensors() -> Tensors:
+    """The weights that come with the package, by published name, float32."""
+    with resources.as_file(WEIGHTS) as path:
+        return {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
 
 
 def tiny_config(tokenizer: tokenizers.Tokenizer, shape: TinyShape = TINY) -> dict[str, Any]:
@@ -177,9 +200,10 @@ def _decoder_config(shape: TinyShape, tokenizer: tokenizers.Tokenizer) -> dict[s
 
 
 def train_tiny_tokenizer() -> tokenizers.Tokenizer:
-    """A byte-level BPE, learned from the texts beside this module; every string round-trips.
+    """A byte-level BPE in which a letter is a token; every string round-trips.
 
-    BOS is 0, EOS 1 and padding 2, as in the published tokenizer; the other special tokens follow.
+    A letter, not a syllable: a token then is what a small model sees at one place of a line. BOS is 0, EOS 1 and
+    padding 2, as in the published tokenizer; the other special tokens follow.
     """
     vocabulary = FAMILY.vocabulary
     special = (vocabulary.bos, vocabulary.eos, vocabulary.pad, vocabulary.image, *vocabulary.kept)
@@ -187,21 +211,13 @@ def train_tiny_tokenizer() -> tokenizers.Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
         special_tokens=[AddedToken(text, special=True, normalized=False) for text in special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(), trainer)
+    # One at a time: beside each other, two letters would become a token of their own.
+    tokenizer.train_from_iterator(list(LETTERS) * LETTER_WEIGHT, trainer)
     return tokenizer
-
-
-def _texts() -> Iterator[str]:
-    """The texts, and each letter beyond ASCII by itself so often that it becomes one token."""
-    folder = resources.files("ocrtune.models") / "tiny_texts"
-    for name in ("english.txt", "russian.txt"):
-        yield (folder / name).read_text(encoding="utf-8")
-    yield (folder / "letters.txt").read_text(encoding="utf-8") * LETTER_WEIGHT
 
 
 def tiny_tensors(vocabulary_size: int, shape: TinyShape = TINY, *, seed: int = 0) -> dict[str, Array]:

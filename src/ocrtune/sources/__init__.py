@@ -3,7 +3,7 @@
 from ocrtune.sources.folder import natural_key
 from ocrtune.sources.images import IMAGE_SUFFIXES, count_frames, open_image
 from ocrtune.sources.reading import BUILTIN, SAMPLES, find_stray_texts, read_pages, sample_path
-from ocrtune.sources.writing import write_jsonl, write_text_atomically
+from ocrtune.sources.writing import make_readable, write_jsonl, write_text_atomically
 
 __all__ = [
     "BUILTIN",
@@ -11,6 +11,7 @@ __all__ = [
     "SAMPLES",
     "count_frames",
     "find_stray_texts",
+    "make_readable",
     "natural_key",
     "open_image",
     "read_pages",

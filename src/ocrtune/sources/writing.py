@@ -25,6 +25,13 @@ def write_text_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def make_readable(path: Path) -> None:
+    """Give a file the rights that `open` would: safetensors makes its files private to the user who runs it."""
+    umask = os.umask(0)  # it can only be asked by being set
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+
+
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write one JSON object a line, atomically; letters beyond ASCII stay readable."""
     lines = (json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows)

@@ -53,7 +53,7 @@ def make_optimizer(model: nn.Module, optimizer: OptimizerSection, *, fused: bool
     Args:
         model: With `requires_grad` set on what learns, in fp32.
         optimizer: Rates, decay, betas, epsilon.
-        fused: One kernel for all parameters; for CUDA.
+        fused: One kernel for all parameters. It skips the check for fp16 gradients, `guard_trainables` does not.
     """
     groups: list[dict[str, Any]] = [
         {

@@ -15,7 +15,15 @@ from ocrtune.families import Family
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.recipe import InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
-from ocrtune.models import CheckpointCard, OcrModel, load_model, locate_model, read_family, save_checkpoint
+from ocrtune.models import (
+    CheckpointCard,
+    OcrModel,
+    load_model,
+    locate_model,
+    read_card,
+    read_family,
+    save_checkpoint,
+)
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import (
@@ -93,13 +101,14 @@ def make_plan(config: Config) -> Plan:
     device = detect_device(config.training.device)
     policy = choose_precision(config.training.precision, device, config.tuning.method)
     say(f"{family.title} on {device.name}: {policy.reason}")
+    card = read_card(base)
     return Plan(
         config=config,
         folder=folder,
         base=base,
         family=family,
         tokenizer=Tokenizer.read(base),
-        recipe=InputsRecipe.from_config(config, family),
+        recipe=InputsRecipe.from_config(config, family, base=None if card is None else card.inputs),
         device=device,
         policy=policy,
     )
@@ -110,7 +119,7 @@ def find_base(config: Config, folder: RunFolder) -> Path:
     if config.model != BUILTIN:
         return locate_model(config.model)
     if not (folder.base / "model.safetensors").exists():
-        build_tiny_checkpoint(folder.base, seed=config.run.seed)
+        build_tiny_checkpoint(folder.base)
     return folder.base
 
 

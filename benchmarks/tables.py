@@ -1,0 +1,126 @@
+"""The tables of README.md, made from the JSON files beside this module.
+
+Run it with `python benchmarks/tables.py`; it rewrites the region between `<!-- numbers: … -->` and
+`<!-- /numbers -->`. A test finds numbers that stand there and not in the JSON.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ocrtune.errors import OcrtuneError
+from ocrtune.sources import write_text_atomically
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BYTES_OF_A_LEARNING_PARAMETER = 16
+"""In fp32: weight, gradient, and two moments."""
+
+REGION = re.compile(r"(<!-- numbers:[^\n]*-->\n).*?(<!-- /numbers -->)", re.DOTALL)
+
+
+def main() -> None:
+    text = README.read_text(encoding="utf-8")
+    write_text_atomically(README, with_numbers(text, numbers()))
+
+
+def with_numbers(page: str, region: str) -> str:
+    """`page` with `region` between the two marks.
+
+    Raises:
+        OcrtuneError: The marks are not there, or more than once.
+    """
+    found = REGION.findall(page)
+    if len(found) != 1:
+        raise OcrtuneError(
+            f"{len(found)} regions for numbers",
+            where=README.name,
+            hint="put `<!-- numbers: … -->` and `<!-- /numbers -->` around the place, once",
+        )
+    return REGION.sub(lambda match: f"{match[1]}{region}{match[2]}", page)
+
+
+def numbers() -> str:
+    """What stands between the marks, from the files as they are."""
+    parts = (
+        demo_part(read("demo")),
+        training_part(read("training_step")),
+        encoding_part(read("encode")),
+    )
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def read(name: str) -> dict[str, Any]:
+    """What the benchmark called `name` wrote."""
+    result: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def demo_part(result: Mapping[str, Any]) -> str:
+    """What the demo's fine-tuning is worth, and how long the demo takes."""
+    keys = ("cer", "cer_median", "wer", "runaway_rate")
+    rows = [
+        (f"{when} fine-tuning", *(f"{scores[key]:.1%}" for key in keys))
+        for when, scores in result["scores"].items()
+    ]
+    heads = ("", "CER", "median line", "WER", "runaway")
+    return f"""**The demo** (`python benchmarks/demo.py`), {result["threads"]} CPU threads, {result["elapsed_s"]} s in all: {result["lines"]} scanned lines of a page that nothing was
+learned from, read by the small built-in model.
+
+{table(heads, rows, left=1)}"""
+
+
+def training_part(result: Mapping[str, Any]) -> str:
+    """Speed and memory of a training step, and what they were measured on."""
+    pages, model, machine = result["pages"], result["model"], result["machine"]
+    supervised = pages["supervised_tokens"] / pages["tokens"]
+    peaks = {peak["name"]: f"{peak['peak_mib']:,}" for peak in result["memory"]}
+    fixed_mib = BYTES_OF_A_LEARNING_PARAMETER * model["parameters"] / 2**20
+    rows = [
+        (
+            f"**{row['title']}**" if row["name"] == "ocrtune" else row["title"],
+            *(row[key] for key in ("vision", "logits", "experts", "order")),
+            f"{row['cpu_s_per_step']:.2f}",
+            f"{row['images_per_s']:.2f}",
+            f"{row['speedup']:.2f}×",
+            peaks.get(row["name"], "–"),
+        )
+        for row in result["rows"]
+    ]
+    heads = ("", "vision", "logits", "experts", "order", "s/step", "images/s", "speed", "peak MiB")
+    return f"""**A training step** (`python benchmarks/training_step.py`), one CPU thread, processor time: a seeded model of
+{model["parameters"] / 1e6:.0f} M parameters with the proportions of DeepSeek-OCR, {result["tuning"]} fine-tuning in {result["precision"]}, {pages["number"]} pages of {pages["shortest_tokens"]}–{pages["longest_tokens"]}
+tokens in batches of {result["batch_size"]}, {supervised:.0%} of the tokens supervised. All ways compute the same: their losses on the first batch
+differ by {result["first_loss_difference"]:.1g}. [How it is measured, and what it does not say](benchmarks/README.md)
+
+{table(heads, rows, left=5)}
+The plain native path does as the published code does, with transformers' own class and Trainer; transformers {machine["transformers"]}
+batches vision and groups experts by default. Of the peak memory {fixed_mib:.0f} MiB are weights, gradients and AdamW's moments,
+the same for all.
+"""
+
+
+def encoding_part(result: Mapping[str, Any]) -> str:
+    """What encoding a page costs over what no encoder can do without."""
+    width, height = result["page_px"]
+    rows = [
+        (name.upper(), f"{row['decode_and_resize_ms']:.1f}", f"{row['encode_ms']:.1f}", f"{row['ratio']:.2f}")
+        for name, row in result["formats"].items()
+    ]
+    heads = ("file", "PIL alone, ms", "`encode`, ms", "ratio")
+    return f"""**Encoding a page** (`python benchmarks/encode.py`), one thread, processor time: A4 at 200 dpi ({width}×{height} px) in
+mode {result["mode"]}, beside PIL's decoding and resizing alone; medians of {result["rounds"]} pairs.
+
+{table(heads, rows, left=1)}"""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
+    """A Markdown table; columns from the one numbered `left` on hold numbers and stand right."""
+    rule = ["---" if index < left else "--:" for index in range(len(heads))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (heads, rule, *rows))
+
+
+if __name__ == "__main__":
+    main()
