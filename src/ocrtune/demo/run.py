@@ -24,7 +24,7 @@ PRESET = "tiny-demo"
 MARKER = ".ocrtune-demo"
 """Lies in a folder that a demo made, and that the next one may replace."""
 
-TITLE = "A small DeepSeek-OCR, trained on lines of a book of 1885"
+TITLE = "A small DeepSeek-OCR, fine-tuned on lines of a book of 1885"
 SUMMARY = (
     "Scanned lines of “The Siege of Vicksburg”: learned from the {train} lines of pages 1–4, the best checkpoint "
     "chosen on page 5, scored on the {test} lines of page 6, from which nothing was learned. Before, the model had seen rendered lines alone."
