@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from ocrtune.evaluation import Scorecard, evaluate_predictions, read_predictions
@@ -28,6 +29,11 @@ def main() -> None:
         "elapsed_s": round(elapsed_s),
         "export_matches": found["export_matches"],
         "scores": {name: rates(card) for name, card in cards.items()},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "torch": version("torch"),
+            "transformers": version("transformers"),
+        },
     }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
