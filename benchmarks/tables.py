@@ -67,7 +67,7 @@ def demo_part(result: Mapping[str, Any]) -> str:
     ]
     heads = ("", "CER", "median line", "WER", "runaway")
     return f"""**The demo** (`python benchmarks/demo.py`), {result["threads"]} CPU threads, {result["elapsed_s"]} s in all: {result["lines"]} scanned lines of a page that nothing was
-learned from, read by the small built-in model.
+learned from, read by the small built-in model. [How that learned, and what this page was used for](pretraining/README.md)
 
 {table(heads, rows, left=1)}"""
 
