@@ -75,12 +75,14 @@ def run_demo(run: Path, *, overrides: Sequence[str] = ()) -> DemoResult:
     pages = split_by_document(read_pages(config.data.uri), config.data, config.run.seed).test
     say(f"1/5 a small model that learned on rendered lines reads {len(pages)} scanned ones")
     before = read_before(config, run / "base", pages)
-    say(f"    CER {format_percent(_card(pages, before, config).cer.micro)}")
+    cer_before = _card(pages, before, config).cer.micro
+    say(f"    CER {format_percent(cer_before)}")
     say("2/5 fine-tuning")
     result = train(config)
     say("3/5 the best checkpoint reads the same lines")
     after = _read(load_checkpoint(result.best, device=config.training.device), config, pages)
-    say(f"    CER {format_percent(_card(pages, after, config).cer.micro)}")
+    cer_after = _card(pages, after, config).cer.micro
+    say(f"    CER {format_percent(cer_after)}")
     say("4/5 exporting, and reading them once more with the export")
     exported = export(result.best, run / "export").folder
     again = _read(load_checkpoint(exported, device=config.training.device), config, pages)
@@ -90,8 +92,8 @@ def run_demo(run: Path, *, overrides: Sequence[str] = ()) -> DemoResult:
     write_predictions(run / "predictions" / "test-before.jsonl", before)
     write_predictions(run / "predictions" / "test-after.jsonl", after)
     return DemoResult(
-        cer_before=_card(pages, before, config).cer.micro,
-        cer_after=_card(pages, after, config).cer.micro,
+        cer_before=cer_before,
+        cer_after=cer_after,
         report=run / "report.html",
         export=exported,
         export_matches=[row.text for row in after] == [row.text for row in again],

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
+from ocrtune.inputs.encode import IGNORED_LABEL
 from ocrtune.models.configs import FULL_ATTENTION, REFERENCE_WINDOW
-
-IGNORED_LABEL = -100
 
 
 def prompt_lengths(labels: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Weights in memory: a model of any family from a folder, checked name by name before it is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +12,9 @@ from transformers.utils import logging
 from ocrtune.errors import CheckpointError
 from ocrtune.models.classes import MODEL_CLASSES, OcrModel
 from ocrtune.models.configs import read_config, read_family
+from ocrtune.models.precision import TORCH_DTYPES
 from ocrtune.models.tensors import check_tensors
 from ocrtune.progress import talk
-
-DTYPES: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 Experts = Literal["grouped_mm", "eager"]
 
@@ -49,8 +44,8 @@ def load_model(
         CheckpointError: The folder lacks something, or its configuration is of no known family.
         TensorMismatch: Tensors are missing, unexpected or mis-shaped; all of them are listed.
     """
-    if dtype not in DTYPES:
-        raise CheckpointError(f"no dtype {dtype!r}", hint=f"known: {', '.join(DTYPES)}")
+    if dtype not in TORCH_DTYPES:
+        raise CheckpointError(f"no dtype {dtype!r}", hint=f"known: {', '.join(TORCH_DTYPES)}")
     folder = Path(folder)
     facts = read_family(folder, family)
     config = read_config(folder, facts)
@@ -60,7 +55,7 @@ def load_model(
         model: OcrModel = model_class.from_pretrained(
             folder,
             config=config,
-            dtype=DTYPES[dtype],
+            dtype=TORCH_DTYPES[dtype],
             experts_implementation=experts,
             local_files_only=True,
             use_safetensors=True,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ocrtune.errors import LabelsAllIgnored
-from ocrtune.models.attention import IGNORED_LABEL
+from ocrtune.inputs.encode import IGNORED_LABEL
 from ocrtune.models.classes import ROUTER_CLASSES
 
 

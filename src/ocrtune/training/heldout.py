@@ -1,7 +1,7 @@
 """Held-out pages: their loss, and the CER of what the model reads on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -50,8 +50,7 @@ class HeldOutPages:
             `eval_cer`, `eval_wer`, `eval_ned` are micro; `eval_loss` is per token.
         """
         with PartialState().split_between_processes(list(self.examples)) as share:
-            loss_sum, num_tokens = self._loss(model, share)
-            predictions = self._predictions(model, share)
+            loss_sum, num_tokens, predictions = self._work_through(model, share)
         sums = gather_object([(loss_sum, num_tokens)])
         rows: list[Prediction] = gather_object(predictions)
         if PartialState().is_main_process:
@@ -60,44 +59,57 @@ class HeldOutPages:
         tokens = sum(count for _, count in sums)
         return {**scores, "eval_loss": sum(loss for loss, _ in sums) / max(tokens, 1)}
 
+    def _work_through(
+        self, model: OcrModel, examples: Sequence[Example]
+    ) -> tuple[float, int, list[Prediction]]:
+        """Summed loss, its tokens, and what was read; each page is encoded once for both."""
+        # Pixels of a few batches at a time: a hundred pages in the largest mode would take gigabytes.
+        window = WINDOW_BATCHES * self.evaluation.decoding.batch_size
+        loss_sum, num_tokens = 0.0, 0
+        predictions: list[Prediction] = []
+        for start in range(0, len(examples), window):
+            inputs = [
+                encode(example, self.recipe, self.tokenizer) for example in examples[start : start + window]
+            ]
+            loss, tokens = self._loss(model, inputs)
+            loss_sum, num_tokens = loss_sum + loss, num_tokens + tokens
+            predictions += self._read(model, inputs)
+        return loss_sum, num_tokens, predictions
+
     @torch.no_grad()
-    def _loss(self, model: OcrModel, examples: Sequence[Example]) -> tuple[float, int]:
+    def _loss(self, model: OcrModel, inputs: Sequence[ModelInputs]) -> tuple[float, int]:
         was_training = model.training
         model.eval()
         loss_sum, num_tokens = 0.0, 0
-        for start in range(0, len(examples), self.batch_size):
-            inputs = [self._encode(example) for example in examples[start : start + self.batch_size]]
-            batch = collate(inputs, self.recipe.family, pad_id=self.tokenizer.pad_id, dtype=self._pixel_dtype)
+        for start in range(0, len(inputs), self.batch_size):
+            batch = collate(
+                inputs[start : start + self.batch_size],
+                self.recipe.family,
+                pad_id=self.tokenizer.pad_id,
+                dtype=self._pixel_dtype,
+            )
             with self.policy.autocast():
-                output = supervised_loss(model, batch.to(_device(model)).native(), num_items=1)
+                output = supervised_loss(model, batch.to(model.device).native(), num_items=1)
             loss_sum += float(output.loss)
             num_tokens += output.num_tokens
         model.train(was_training)
         return loss_sum, num_tokens
 
-    def _predictions(self, model: OcrModel, examples: Sequence[Example]) -> list[Prediction]:
-        # Pixels of a few batches at a time: a hundred pages in the largest mode would take gigabytes.
-        window = WINDOW_BATCHES * self.evaluation.decoding.batch_size
-        found: list[Prediction] = []
-        for start in range(0, len(examples), window):
-            found += self._read(model, examples[start : start + window])
-        return found
-
-    def _read(self, model: OcrModel, examples: Sequence[Example]) -> list[Prediction]:
+    def _read(self, model: OcrModel, inputs: Sequence[ModelInputs]) -> list[Prediction]:
         answers = answer(
             model,
             self.recipe.family,
             self.tokenizer,
-            [self._encode(replace(example, target=None)) for example in examples],
+            inputs,
             self.evaluation.decoding,
             pixel_dtype=self._pixel_dtype,
             autocast_dtype=None if self.policy.autocast_dtype is None else self.policy.torch_compute,
         )
         return [
             Prediction(
-                image=example.name, text=found.text, num_tokens=found.num_tokens, truncated=found.truncated
+                image=row.name, text=found.text, num_tokens=found.num_tokens, truncated=found.truncated
             )
-            for example, found in zip(examples, answers, strict=True)
+            for row, found in zip(inputs, answers, strict=True)
         ]
 
     def _scores(self, predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -116,10 +128,3 @@ class HeldOutPages:
     @property
     def _pixel_dtype(self) -> torch.dtype:
         return self.policy.torch_dtype(self.policy.base_dtype)
-
-    def _encode(self, example: Example) -> ModelInputs:
-        return encode(example, self.recipe, self.tokenizer)
-
-
-def _device(model: OcrModel) -> torch.device:
-    return next(model.parameters()).device

@@ -4,18 +4,11 @@ import json
 import time
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TextColumn
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ocrtune.progress import talk
+from ocrtune.progress import bar_columns, talk
 from ocrtune.training.folder import RunFolder
 
 _NAMES = {"eval_loss": "validation_loss", "eval_cer": "cer", "eval_wer": "wer", "eval_ned": "ned"}
@@ -71,12 +64,7 @@ class Screen(TrainerCallback):
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *bar_columns(),
             TextColumn("{task.fields[numbers]}"),
             console=talk(),
             disable=not talk().is_terminal,
