@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import ImageFont
 
 # The files of a hub are never asked for, and a second thread only waits for the first on a busy machine.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -13,6 +14,14 @@ except ImportError:  # the torch-free tests run without it
     pass
 else:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def synth_font(tmp_path_factory) -> Path:
+    """The Latin font that Pillow carries, as a file, so that a machine without fonts will do."""
+    path = tmp_path_factory.mktemp("font") / "Aileron.ttf"
+    path.write_bytes(ImageFont.load_default(size=20).font_bytes)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@
     ├── ConfigError                       the run's YAML or an override; lists all problems at once
     ├── SourceError                       pages cannot be read
     │   ├── ManifestError                 a manifest line is broken
-    │   └── ImageError                    an image is missing, broken or empty
+    │   ├── ImageError                    an image is missing, broken or empty
+    │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
     │   ├── ModeError                     no such mode, or a mode the family cannot see
     │   ├── TokenizerError                no tokenizer, or one without the family's special tokens
@@ -108,6 +109,12 @@ class SourceError(OcrtuneError):
     """Pages cannot be read."""
 
     code = "source"
+
+
+class SynthError(SourceError):
+    """Synthetic pages cannot be made: texts, fonts or degradations are missing or unknown."""
+
+    code = "synth"
 
 
 class ManifestError(SourceError):

@@ -2,12 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_pdfs import book_pages, write_pdf
 from typer.testing import CliRunner
 
 from ocrtune.cli.app import app
+from ocrtune.config import read_config
 from ocrtune.demo import DemoResult, run_demo
 from ocrtune.demo.run import MARKER, demo_config, start_folder
-from ocrtune.errors import TrainingError
+from ocrtune.errors import SourceError, TrainingError
 from ocrtune.evaluation import evaluate
 from ocrtune.sources import read_pages, write_jsonl
 
@@ -55,6 +57,42 @@ def test_the_lines_that_are_scored_played_no_part_in_training(result):
     assert (config.validation_documents, config.test_documents) == (("5",), ("6",))
 
 
+@pytest.fixture(scope="module")
+def book_result(tmp_path_factory) -> DemoResult:
+    folder = tmp_path_factory.mktemp("book")
+    pdf = write_pdf(folder / "Буквы {1}.pdf", book_pages(6))
+    return run_demo(folder / "demo-ru", pdf=pdf, overrides=(*QUICK, "model=builtin-random"))
+
+
+def test_the_lines_of_a_pdf_take_the_same_way(book_result):
+    assert book_result.export_matches
+    run = book_result.report.parent
+    documents = [page.document for page in read_pages(str(run / "lines" / "manifest.jsonl"))]
+    config = read_config(run / "config.yaml").data
+    told = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    assert told["train_pages"] == sum(
+        name not in {*config.test_documents, *config.validation_documents} for name in documents
+    )
+    assert (config.validation_documents, config.test_documents) == (("page 6",), ("page 8",))
+
+
+def test_the_report_of_a_pdf_tells_what_was_passed_over(book_result):
+    html = book_result.report.read_text(encoding="utf-8")
+    assert "Буквы {1}.pdf" in html
+    assert "scored on 11 lines of page 8" in html
+    assert "pages left out: table of contents" in html
+    assert html.count('<li class="line"') == 11
+
+
+def test_a_file_that_is_no_pdf_costs_no_earlier_demo(tmp_path):
+    start_folder(tmp_path / "demo")
+    (tmp_path / "demo" / "report.html").touch()
+    (tmp_path / "book.pdf").write_text("Dear reader")
+    with pytest.raises(SourceError, match="no PDF"):
+        run_demo(tmp_path / "demo", pdf=tmp_path / "book.pdf")
+    assert (tmp_path / "demo" / "report.html").exists()
+
+
 def test_the_run_folder_may_have_a_name_that_is_no_yaml(tmp_path):
     run = tmp_path / "a: [b"
     assert demo_config(run).run.folder == str(run)
@@ -81,11 +119,14 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path):
         start_folder(tmp_path / "demo")
 
 
-def answer_with(monkeypatch, *, matches):
+def answer_with(monkeypatch, *, matches=True):
+    """The command is run without the demo; what it was called with."""
     made = DemoResult(
         cer_before=1.25, cer_after=0.5, report=Path("r.html"), export=Path("export"), export_matches=matches
     )
-    monkeypatch.setattr("ocrtune.demo.run_demo", lambda _: made)
+    calls = []
+    monkeypatch.setattr("ocrtune.demo.run_demo", lambda run, **options: calls.append((run, options)) or made)
+    return calls
 
 
 def test_the_command_ends_with_one_json_object(monkeypatch):
@@ -105,3 +146,40 @@ def test_the_command_ends_with_one_json_object(monkeypatch):
 def test_the_command_fails_if_the_export_reads_other_text(monkeypatch):
     answer_with(monkeypatch, matches=False)
     assert CliRunner().invoke(app, ["demo"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        ([], (Path("runs/demo"), {"pdf": None, "pages": None})),
+        (
+            ["--language", "ru", "--pdf", "b.pdf"],
+            (Path("runs/demo-ru"), {"pdf": Path("b.pdf"), "pages": None}),
+        ),
+        (
+            ["--language", "ru", "--pdf", "b.pdf", "--pages", "9-60", "--run", "here"],
+            (Path("here"), {"pdf": Path("b.pdf"), "pages": range(9, 61)}),
+        ),
+    ],
+)
+def test_options_choose_the_demo(arguments, call, monkeypatch):
+    calls = answer_with(monkeypatch)
+    assert CliRunner().invoke(app, ["demo", *arguments]).exit_code == 0
+    assert calls == [call]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--language", "ru"], "ru needs a Russian PDF"),
+        (["--pdf", "b.pdf"], "goes with --language ru"),
+        (["--pages", "3-4"], "goes with --language ru"),
+        (["--language", "ru", "--pdf", "b.pdf", "--pages", "all"], "no range such as 9-60"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(arguments, message, monkeypatch):
+    calls = answer_with(monkeypatch)
+    outcome = CliRunner().invoke(app, ["demo", *arguments])
+    assert outcome.exit_code == 2
+    assert message in " ".join(outcome.stderr.replace("│", " ").split())
+    assert calls == []

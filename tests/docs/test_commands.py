@@ -21,6 +21,7 @@ PAGES = (
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/export-and-serve.md",
+    "docs/guides/synthetic-pages.md",
     "docs/concepts/inputs.md",
     "docs/concepts/models.md",
     "docs/concepts/precision.md",
@@ -36,8 +37,8 @@ SMALL = shlex.split(
     " --set training.workers=0 --set training.device=cpu --set evaluation.every_steps=2 --set evaluation.max_pages=1"
     " --set evaluation.decoding.max_new_tokens=4"
 )
-# Run by others: the set-up itself, and the demo, which has a test of its own.
-NOT_RUN = ("make ", "pip ", "git ", "cd ")
+# Run by others: the set-up itself, and both demos, which have tests of their own.
+NOT_RUN = ("make ", "pip ", "git ", "cd ", "ocrtune demo ")
 
 
 def commands():

@@ -7,28 +7,28 @@ from pathlib import Path
 
 from ocrtune.config import Config, read_config
 from ocrtune.data import split_by_document
+from ocrtune.demo.material import SCRIPT, Material, book_material, sample_material
+from ocrtune.demo.pdf_book import FINDINGS, draw_book
 from ocrtune.errors import TrainingError
 from ocrtune.evaluation import Scorecard, score_page, summarize, write_predictions
 from ocrtune.export import export
 from ocrtune.inputs import InputsRecipe
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.prediction import predict
 from ocrtune.progress import say
 from ocrtune.records import Page, PageScore, Prediction
 from ocrtune.reports import ReportLine, RunReport, format_percent, report_run, write_report
 from ocrtune.sources import read_pages
 from ocrtune.training import TrainingResult, train
+from ocrtune.training.folder import RunFolder
+from ocrtune.training.train import find_base
 
 PRESET = "tiny-demo"
+LINES = "lines"
+"""Folder in the run folder of the lines that were cut from a PDF."""
+
 MARKER = ".ocrtune-demo"
 """Lies in a folder that a demo made, and that the next one may replace."""
-
-TITLE = "A small DeepSeek-OCR, fine-tuned on lines of a book of 1885"
-SUMMARY = (
-    "Scanned lines of “The Siege of Vicksburg”: learned from the {train} lines of pages 1–4, the best checkpoint "
-    "chosen on page 5, scored on the {test} lines of page 6, from which nothing was learned. Before, the model had seen rendered lines alone."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class DemoResult:
     """What the demo found.
 
     Attributes:
-        cer_before: Micro CER of the small model on page 6 before training.
+        cer_before: Micro CER of the small model on the test lines before training.
         cer_after: The same of the best checkpoint.
         report: The HTML report.
         export: The folder others can load.
-        export_matches: The export, loaded again, read every line of page 6 as the checkpoint did.
+        export_matches: The export, loaded again, read every test line as the checkpoint did.
     """
 
     cer_before: float
@@ -60,21 +60,42 @@ class DemoResult:
         }
 
 
-def run_demo(run: Path, *, overrides: Sequence[str] = ()) -> DemoResult:
-    """Fine-tune the small model on the sample lines, and show what came of it.
+def run_demo(
+    run: Path,
+    *,
+    pdf: Path | None = None,
+    pages: range | None = None,
+    overrides: Sequence[str] = (),
+) -> DemoResult:
+    """Fine-tune the small model on real lines, and show what came of it.
 
     Args:
         run: The run folder; one that an earlier demo made is replaced.
+        pdf: A typeset Russian book with a text layer, as PDF or `.pdf.gz`, to adapt the model to; without it the
+            sample lines are learned from.
+        pages: Numbers of the PDF's pages to draw lines from, from 1; all without it.
         overrides: Changes to the recipe `tiny-demo`, such as `training.max_steps=10`.
 
     Raises:
         TrainingError: `run` holds something that no demo made.
+        SourceError: The PDF cannot be read, or has too few lines in Cyrillic.
     """
     config = demo_config(run, overrides)
+    # Before an earlier demo is thrown away: the PDF may be none.
+    book = None if pdf is None else draw_book(pdf, SCRIPT, seed=config.run.seed, pages=pages)
     start_folder(run)
+    material = sample_material(config) if book is None else book_material(config, book, run / LINES)
+    if material.findings:
+        say(f"what was passed over in the PDF: {run / LINES / FINDINGS}")
+    return fine_tune_and_show(material, run)
+
+
+def fine_tune_and_show(material: Material, run: Path) -> DemoResult:
+    """The demo's steps, the same for all lines."""
+    config = material.config
     pages = split_by_document(read_pages(config.data.uri), config.data, config.run.seed).test
-    say(f"1/5 a small model that learned on rendered lines reads {len(pages)} scanned ones")
-    before = read_before(config, run / "base", pages)
+    say(f"1/5 the small model reads {len(pages)} lines from which it will not learn")
+    before = read_before(config, pages)
     cer_before = _card(pages, before, config).cer.micro
     say(f"    CER {format_percent(cer_before)}")
     say("2/5 fine-tuning")
@@ -87,7 +108,7 @@ def run_demo(run: Path, *, overrides: Sequence[str] = ()) -> DemoResult:
     exported = export(result.best, run / "export").folder
     again = _read(load_checkpoint(exported, device=config.training.device), config, pages)
     say("5/5 writing the report")
-    report = demo_report(config, result, pages, before, after)
+    report = demo_report(material, result, pages, before, after)
     write_report(report, run / "report.html")
     write_predictions(run / "predictions" / "test-before.jsonl", before)
     write_predictions(run / "predictions" / "test-after.jsonl", after)
@@ -125,27 +146,31 @@ def start_folder(run: Path) -> None:
     (run / MARKER).touch()
 
 
-def read_before(config: Config, base: Path, pages: Sequence[Page]) -> list[Prediction]:
-    """What the small model reads before fine-tuning; it is made in `base`, where training looks for it."""
-    loaded = load_checkpoint(build_tiny_checkpoint(base), device=config.training.device)
+def read_before(config: Config, pages: Sequence[Page]) -> list[Prediction]:
+    """What the model reads before fine-tuning; the small one is made where training looks for it."""
+    base = find_base(config, RunFolder(Path(config.run.folder)))
+    loaded = load_checkpoint(base, device=config.training.device)
     recipe = InputsRecipe.from_config(config, loaded.recipe.family, base=loaded.recipe)
     return _read(replace(loaded, recipe=recipe), config, pages)
 
 
 def demo_report(
-    config: Config,
+    material: Material,
     result: TrainingResult,
     pages: Sequence[Page],
     before: Sequence[Prediction],
     after: Sequence[Prediction],
 ) -> RunReport:
     """The run's report, with the test lines before and after in place of the held-out ones."""
+    config = material.config
+    found = report_run(result.run)
     return replace(
-        report_run(result.run),
-        title=TITLE,
-        summary=SUMMARY.format(train=result.num_train_pages, test=len(pages)),
+        found,
+        title=material.title,
+        summary=material.summary.format(train=result.num_train_pages, test=len(pages)),
         before=_card(pages, before, config),
         after=_card(pages, after, config),
+        findings=(*found.findings, *material.findings),
         lines=tuple(
             ReportLine(image=page.images[0], before=was, after=now)
             for page, was, now in zip(

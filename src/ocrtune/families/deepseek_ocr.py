@@ -61,6 +61,7 @@ DEEPSEEK_OCR = Family(
     vision_model_name="deeplip_b_l",
     published_model_type="deepseek_vl_v2",
     native_class="DeepseekOcrForConditionalGeneration",
+    grounding="ref-det",
     unused_tensors=UNUSED_CLIP_TENSORS,
     published_modules=CLIP_ENCODER_MODULES,
     served_max_tiles=6,

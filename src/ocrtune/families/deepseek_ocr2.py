@@ -43,6 +43,7 @@ DEEPSEEK_OCR2 = Family(
     vision_model_name="deepencoderv2",
     published_model_type="deepseek_vl_v2",
     native_class="DeepseekOcr2ForConditionalGeneration",
+    grounding="ref-det",
     published_modules=MappingProxyType(
         {
             "model.vision_tower.sam_encoder": "model.sam_model",

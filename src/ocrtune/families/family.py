@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fit = Literal["pad", "stretch"]
+Grounding = Literal["ref-det", "det"]
 
 VIEW_STEP_PX = 64
 """Views are cut in 16 px patches and merged 4 by 4, so their sides are multiples of 64 px."""
@@ -94,6 +95,8 @@ class Family:
         vision_model_name: `vision_config.model_name` of the published `config.json`.
         published_model_type: `model_type` of the published `config.json`.
         native_class: Name of the class that computes it.
+        grounding: How an answer writes a box: `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>` and the text on
+            the next line, or `<|det|>label [x1, y1, x2, y2]<|/det|>` and the text behind it.
         unused_tensors: Published tensors no code reads; an export carries them because servers ask for them.
         published_modules: Native module path → published module path, for parts named in messages and adapters.
         served_max_tiles: Most tiles the usual servers cut; where fewer than the mode's, an export says so.
@@ -118,6 +121,7 @@ class Family:
     vision_model_name: str
     published_model_type: str
     native_class: str
+    grounding: Grounding
     view_sides_px: tuple[int, ...] = ()
     unused_tensors: tuple[str, ...] = ()
     published_modules: Mapping[str, str] = field(default_factory=dict)

@@ -42,6 +42,7 @@ UNLIMITED_OCR = Family(
     vision_model_name="deeplip_b_l",
     published_model_type="unlimited-ocr",
     native_class="UnlimitedOcrForConditionalGeneration",
+    grounding="det",
     unused_tensors=UNUSED_CLIP_TENSORS,
     published_modules=CLIP_ENCODER_MODULES,
 )

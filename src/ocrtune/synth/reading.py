@@ -1,0 +1,149 @@
+"""YAML and overrides → `SynthConfig`, with every problem reported at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ocrtune.config import apply_overrides
+from ocrtune.config.problems import tell_problems
+from ocrtune.config.reading import _parse_yaml
+from ocrtune.config.tree import Section
+from ocrtune.errors import ConfigError
+from ocrtune.sources import write_text_atomically
+from ocrtune.synth.config import DegradationSection, SynthConfig
+
+RECIPES = ("lines-en", "lines-ru", "lines-ar", "lines-hi", "pages-en", "tables", "receipts")
+"""Names of the shipped recipes."""
+
+
+class _NamedDegradations(Section):
+    degradations: str
+
+
+class _ListedDegradations(Section):
+    degradations: tuple[DegradationSection, ...]
+
+
+def read_synth_config(source: str | Path, overrides: Sequence[str] = ()) -> SynthConfig:
+    """The recipe in a YAML file, or a shipped one by name, with `a.b=value` overrides applied in order.
+
+    Paths of a recipe are taken from where the program runs, as in recipes of runs.
+
+    Raises:
+        ConfigError: With every unknown key and wrong value.
+    """
+    text, where = _source_text(source)
+    return parse_synth_config(apply_overrides(_parse_yaml(text, where), overrides), where=where)
+
+
+def parse_synth_config(tree: Mapping[str, Any], *, where: str = "") -> SynthConfig:
+    """The recipe in a plain tree of dictionaries.
+
+    Raises:
+        ConfigError: With every unknown key and wrong value.
+    """
+    known, problems = _without_unknown(tree, SynthConfig)
+    degradations = {key: known.pop(key) for key in ("degradations",) if key in known}
+    if degradations:
+        # Validated by themselves: pydantic would tell what is wrong in terms of both forms.
+        is_list = isinstance(degradations["degradations"], list | tuple)
+        problems += _problems(_ListedDegradations if is_list else _NamedDegradations, degradations)
+    problems += _problems(SynthConfig, known)
+    if problems:
+        raise ConfigError(problems, where=where)
+    return SynthConfig.model_validate({**known, **degradations})
+
+
+def write_synth_config(config: SynthConfig, path: Path) -> None:
+    """Write the whole recipe as YAML, atomically; `read_synth_config` gives an equal one back."""
+    write_text_atomically(path, synth_config_text(config))
+
+
+def synth_config_text(config: SynthConfig) -> str:
+    """The whole recipe as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a shipped recipe."""
+    return (resources.files("ocrtune.synth") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _source_text(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8-sig"), str(path)
+        except UnicodeDecodeError as error:
+            raise ConfigError([f"not UTF-8 at byte {error.start}"], where=str(path)) from error
+    name = path.name.removesuffix(".yaml")
+    if str(source) in {name, f"{name}.yaml"} and name in RECIPES:
+        return recipe_text(name), f"recipe {name}"
+    close = get_close_matches(name, RECIPES, n=1)
+    hint = f"did you mean the recipe {close[0]!r}?" if close else f"recipes: {', '.join(RECIPES)}"
+    raise ConfigError([f"no recipe file {str(source)!r}"], hint=hint)
+
+
+def _problems(section: type[BaseModel], tree: Mapping[str, Any]) -> list[str]:
+    try:
+        section.model_validate(tree)
+    except ValidationError as error:
+        return tell_problems(error)
+    return []
+
+
+def _without_unknown(
+    tree: Mapping[str, Any], section: type[BaseModel], prefix: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """A copy of `tree` without keys that `section` and those below it do not know, and what is to be said of them."""
+    known: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, value in tree.items():
+        if key not in section.model_fields:
+            problems.append(f"{prefix}{key}: unknown key{_nearest_key(str(key), section)}")
+            continue
+        below = _section_in(section.model_fields[key].annotation)
+        known[key], found = (value, []) if below is None else _clean(value, below, f"{prefix}{key}.")
+        problems += found
+    return known, problems
+
+
+def _clean(value: Any, section: type[BaseModel], prefix: str) -> tuple[Any, list[str]]:
+    """A section, or a list of them, as `_without_unknown` gives it; anything else as it is."""
+    if isinstance(value, Mapping):
+        return _without_unknown(value, section, prefix)
+    if not isinstance(value, list | tuple):
+        return value, []
+    cleaned = [_clean(part, section, f"{prefix}{index}.") for index, part in enumerate(value)]
+    return [part for part, _ in cleaned], [problem for _, found in cleaned for problem in found]
+
+
+def _nearest_key(name: str, section: type[BaseModel]) -> str:
+    """The key of the same section, or failing that of any section, that was meant."""
+    close = get_close_matches(name, section.model_fields, n=1)
+    if close:
+        return f", did you mean {close[0]!r}?"
+    elsewhere = [path for path in _key_paths(SynthConfig) if path.rpartition(".")[2] == name]
+    if elsewhere:
+        return f", did you mean {' or '.join(repr(path) for path in elsewhere)}?"
+    return f", known: {', '.join(section.model_fields)}"
+
+
+def _key_paths(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        below = _section_in(field.annotation)
+        if below is not None:
+            yield from _key_paths(below, f"{prefix}{name}.")
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section in the type of a key, such as the one in `str | tuple[DegradationSection, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)
