@@ -15,6 +15,9 @@ from PIL import Image
 ImageSource = Path | Image.Image
 """An image on disk, or one in memory."""
 
+Places = NDArray[np.float64]
+"""(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -29,6 +32,7 @@ class Page:
         prompt: The page's own prompt, or None for the run's.
         document: Which document it belongs to; splits never cut through a document.
         where: Where it was read, such as `manifest.jsonl:12`.
+        letters: Where each letter of `text` stands on the only image; None where nobody knows.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Page:
     prompt: str | None = None
     document: str = ""
     where: str = ""
+    letters: Places | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Example:
         target: The answer without EOS; None to predict.
         document: The page's document.
         where: Where the page was read.
+        letters: Where each letter of `target` stands on the only image; None where nobody knows.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Example:
     target: str | None = None
     document: str = ""
     where: str = ""
+    letters: Places | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +96,7 @@ class ModelInputs:
         num_prompt_tokens: Positions before the answer, BOS and image tokens included.
         name: The example's name.
         where: Where the page was read.
+        letters: The example's.
     """
 
     input_ids: NDArray[np.int64]
@@ -98,6 +106,7 @@ class ModelInputs:
     num_prompt_tokens: int
     name: str = ""
     where: str = ""
+    letters: Places | None = None
 
     def __len__(self) -> int:
         """Number of tokens."""

@@ -275,7 +275,8 @@ class TestSilentFailures:
         twice = naive_features(model, page(), page(), (1, 1))
         once = naive_features(model, torch.zeros((1, 3, GLOBAL_PX, GLOBAL_PX)), page(), (1, 1))
         assert (len(twice), len(once)) == (2 * VIEW_FEATURES - 1, VIEW_FEATURES)
-        assert torch.equal(twice[-VIEW_FEATURES:], once), "the true features are the ones that are cut off"
+        # Two views at once are rounded otherwise than one: by how much depends on the processor.
+        torch.testing.assert_close(twice[-VIEW_FEATURES:], once, rtol=1e-5, atol=1e-5)
 
     def test_a_vision_encoder_set_to_learn_learns_nothing(self, model, batch):
         model.zero_grad(set_to_none=True)

@@ -42,8 +42,10 @@ class DataSection(Section):
     """Which pages, and how their texts become targets.
 
     Attributes:
-        uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, or `builtin` for the sample lines.
-        validation_uri: Held-out pages; without it a share of the documents of `uri` is held out.
+        uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, `builtin` for the sample lines,
+            or `synth:` and a recipe of synthetic pages, which are made while they are learned from.
+        validation_uri: Held-out pages, of a source of any kind; without it a share of the documents of `uri` is held
+            out, and nothing of synthetic pages.
         validation_documents: Documents of `uri` to hold out, by name; goes before `validation_fraction`.
         validation_fraction: Share of the documents to hold out.
         test_documents: Documents of `uri` used for neither, by name.
@@ -189,6 +191,31 @@ class OptimizerSection(Section):
     warmup_fraction: Share = 0.05
 
 
+class GuidanceSection(Section):
+    """Help for a small model that learns to read from nothing, where it is known what stands where.
+
+    For synthetic lines in modes of one vision feature a tile. Letter heads ask vision features and the decoder's image
+    positions which letters stand in their width, and two heads of attention are told to look at the tile of the next
+    letter. Nothing of it is left in the model.
+
+    Attributes:
+        letters_weight: Of the losses of both letter heads.
+        attention_weight: Of the loss of guided attention.
+        garbled: Up to this share of the answer that the model continues is replaced by other tokens, so that it keeps
+            its place after a mistake; what it is to say stays.
+        letters_layer: Decoder layer, from 0, whose outputs at image positions are asked for letters.
+        attention_layers: Decoder layers, from 0, of which heads are guided.
+        attention_heads: How many heads of each of them.
+    """
+
+    letters_weight: Annotated[float, Field(ge=0)] = 0.7
+    attention_weight: Annotated[float, Field(ge=0)] = 0.5
+    garbled: Share = 0.2
+    letters_layer: NotNegative = 1
+    attention_layers: tuple[NotNegative, ...] = (2, 3)
+    attention_heads: Positive = 2
+
+
 class TrainingSection(Section):
     """The loop.
 
@@ -208,6 +235,7 @@ class TrainingSection(Section):
         save_every_steps: How often a checkpoint is written; without it at each evaluation.
         keep_checkpoints: Most checkpoints kept, the best among them.
         early_stop_evaluations: Stop after so many evaluations without a better score; without it never.
+        guidance: Help for a model that learns to read from nothing; without it none.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 3.0
@@ -225,6 +253,7 @@ class TrainingSection(Section):
     save_every_steps: Positive | None = None
     keep_checkpoints: Positive = 2
     early_stop_evaluations: Positive | None = None
+    guidance: GuidanceSection | None = None
 
 
 class DecodingSection(Section):
@@ -265,7 +294,8 @@ class Config(Section):
     """The whole recipe of a run.
 
     Attributes:
-        model: A folder in published or native layout, a hub id, or `builtin` for the small model of the demo.
+        model: A folder in published or native layout, a hub id, `builtin` for the small model of the demo, or
+            `builtin-random` for a somewhat larger one with random weights, drawn from `run.seed`.
         family: `deepseek_ocr`, `deepseek_ocr2` or `unlimited_ocr`; read from the model without it.
         run: Where the run lives.
         data: Which pages.
@@ -285,3 +315,11 @@ class Config(Section):
     optimizer: OptimizerSection = OptimizerSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        if self.training.guidance is not None and self.tuning.method != "full":
+            raise ValueError(f"training.guidance needs tuning.method 'full', not {self.tuning.method!r}")
+        if self.training.guidance is not None and self.training.gradient_checkpointing:
+            raise ValueError("training.guidance does not go with training.gradient_checkpointing")
+        return self

@@ -51,13 +51,16 @@ def build_example(
         InputsError: The prompt's `<image>` marks are not as many as the images, the page has no text to
             learn, or its text holds a token that would end or break the sequence.
     """
+    target = _target(page, family, normalization) if with_targets else None
     return Example(
         name=page.name,
         images=page.images,
         prompt=_with_marks(_prompt_text(page, prompt, family), page, family),
-        target=_target(page, family, normalization) if with_targets else None,
+        target=target,
         document=page.document,
         where=page.where,
+        # Places belong to the letters as they were set; a text made equal to others has other letters.
+        letters=page.letters if target == page.text else None,
     )
 
 

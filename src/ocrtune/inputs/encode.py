@@ -48,6 +48,7 @@ def encode(example: Example, recipe: InputsRecipe, tokenizer: Tokenizer) -> Mode
         num_prompt_tokens=layout.num_prompt_tokens,
         name=example.name,
         where=example.where,
+        letters=example.letters,
     )
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accelerate import PartialState
+
 from ocrtune.config import Config
 from ocrtune.data import build_examples, check_dataset, check_page, check_splits, split_by_document
-from ocrtune.errors import TrainingError
+from ocrtune.data.streams import is_stream, open_stream
+from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
+from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
 from ocrtune.sources import read_pages
@@ -22,13 +26,13 @@ class TrainingData:
     """What a run learns from and is scored on.
 
     Attributes:
-        train: Examples learned from, encoded when they are asked for.
+        train: Examples learned from, encoded, or made and encoded, when they are asked for.
         validation: Held-out examples, the same ones at each evaluation.
         findings: What the checks found.
         skipped: Pages left out, one finding each.
     """
 
-    train: EncodedExamples
+    train: EncodedExamples | StreamedExamples
     validation: list[Example]
     findings: list[Finding]
     skipped: list[Finding]
@@ -41,6 +45,8 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
         TrainingError: Pages have errors and the recipe does not say to skip them, or nothing is left.
         OcrtuneError: The source cannot be read or split.
     """
+    if is_stream(config.data.uri):
+        return _prepare_stream(config, recipe, tokenizer)
     splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
     findings = check_splits(splits)
     train_pages, train_skipped, train_findings = _usable(splits.train, config, recipe)
@@ -60,6 +66,45 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
         findings=[*findings, *train_findings, *validation_findings],
         skipped=skipped,
     )
+
+
+def num_streamed(config: Config) -> int:
+    """Examples that a run takes from a stream.
+
+    Raises:
+        ConfigError: The run has no number of steps.
+    """
+    training = config.training
+    if training.max_steps is None:
+        raise ConfigError(
+            [f"training.max_steps: {config.data.uri!r} has no end, so the steps must be counted"],
+            hint="--set training.max_steps=10000",
+        )
+    step_size = training.batch_size * training.accumulation_steps * PartialState().num_processes
+    return training.max_steps * step_size
+
+
+def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
+    """Held-out pages are checked as any others; pages that are made are right by their making."""
+    count = num_streamed(config)
+    validation_pages, skipped, findings = _usable(_held_out_beside(config), config, recipe)
+    validation = _encoded(validation_pages, config, recipe, tokenizer)
+    return TrainingData(
+        train=StreamedExamples(open_stream(config.data.uri).page, count, recipe, tokenizer),
+        validation=validation.examples,
+        findings=findings,
+        skipped=[*skipped, *validation.skipped],
+    )
+
+
+def _held_out_beside(config: Config) -> list[Page]:
+    """The pages of `validation_uri`, and none without it: of a stream no document can be held out."""
+    uri, most = config.data.validation_uri, config.evaluation.max_pages
+    if uri is None:
+        return []
+    if is_stream(uri):
+        return open_stream(uri).first(most)
+    return spread(read_pages(uri), most)
 
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from ocrtune.config import Config
+from ocrtune.errors import ConfigError
 from ocrtune.families import Family
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.recipe import InputsRecipe
+from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.models import (
     CheckpointCard,
@@ -25,7 +28,7 @@ from ocrtune.models import (
     save_checkpoint,
 )
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
-from ocrtune.models.tiny import build_tiny_checkpoint
+from ocrtune.models.tiny import LARGER, build_tiny_checkpoint
 from ocrtune.models.tuning import (
     TunedModel,
     apply_tuning,
@@ -39,13 +42,17 @@ from ocrtune.sources import write_jsonl
 from ocrtune.training.arguments import training_arguments
 from ocrtune.training.data import TrainingData, prepare_data
 from ocrtune.training.folder import RunFolder, forget_metrics_after, open_run, step_of
+from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
 from ocrtune.training.logs import RunLog, Screen
 from ocrtune.training.result import TrainingResult
-from ocrtune.training.trainer import OcrTrainer
+from ocrtune.training.trainer import GUIDANCE, OcrTrainer
 
 BUILTIN = "builtin"
 """The name of the small model of the demo."""
+
+BUILTIN_RANDOM = "builtin-random"
+"""The name of its shape with random weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +123,11 @@ def make_plan(config: Config) -> Plan:
 
 def find_base(config: Config, folder: RunFolder) -> Path:
     """The folder of the base model; the built-in one is made in the run folder."""
-    if config.model != BUILTIN:
+    if config.model not in {BUILTIN, BUILTIN_RANDOM}:
         return locate_model(config.model)
     if not (folder.base / "model.safetensors").exists():
-        build_tiny_checkpoint(folder.base)
+        seed = config.run.seed if config.model == BUILTIN_RANDOM else None
+        build_tiny_checkpoint(folder.base, seed=seed, shape=LARGER)
     return folder.base
 
 
@@ -159,7 +167,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             evaluates=evaluates,
         ),
         optimizer_section=config.optimizer,
-        lengths=data.train.lengths(),
+        lengths=None if isinstance(data.train, StreamedExamples) else data.train.lengths(),
         bucketed=config.training.bucket_by_length,
         router_loss=config.training.router_loss,
         evaluate_model=HeldOutPages(
@@ -176,8 +184,26 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
         # The Trainer asks for a data set wherever it is to evaluate; `evaluate_model` has its own.
         eval_dataset=data.train if evaluates else None,
         data_collator=partial(_native_batch, plan, pixel_dtype),
+        guidance=make_guidance(plan, tuned),
         callbacks=_callbacks(config, plan.folder, evaluates=evaluates),
     )
+
+
+def make_guidance(plan: Plan, tuned: TunedModel) -> Guidance | None:
+    """The letter heads, if the recipe asks for them; those of the base's own training where it brings them."""
+    section = plan.config.training.guidance
+    if section is None:
+        return None
+    check_guidable(plan.recipe.mode)
+    if PartialState().num_processes > 1:
+        raise ConfigError(
+            ["training.guidance: the letter heads learn on one device only"],
+            hint="train on one, or leave it out",
+        )
+    guidance = Guidance(tuned.model, section, empty_id=plan.tokenizer.pad_id, seed=plan.config.run.seed)
+    if guidance.restore(plan.base):
+        say("guidance goes on with the letter heads of the base")
+    return guidance
 
 
 def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None:
@@ -223,7 +249,11 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
 
 
 def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs]) -> dict[str, Any]:
-    return collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id, dtype=pixel_dtype).native()
+    pad_id = plan.tokenizer.pad_id
+    batch = collate(inputs, plan.family, pad_id=pad_id, dtype=pixel_dtype).native()
+    if plan.config.training.guidance is None:
+        return batch
+    return {**batch, GUIDANCE: guidance_targets(inputs, empty_id=pad_id)}
 
 
 def _save_weights(plan: Plan, model: OcrModel, folder: Path, step: int, cer: float | None) -> None:

@@ -1,6 +1,7 @@
 """A `transformers.Trainer` with few overrides, each with its reason."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,17 +10,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ocrtune.config import OptimizerSection
 from ocrtune.models import OcrModel, restore_learned, supervised_loss
 from ocrtune.models.audit import require_finite, require_gradients
 from ocrtune.models.precision import guard_trainables
+from ocrtune.training.guidance import Guidance
 from ocrtune.training.optimizer import make_optimizer
 from ocrtune.training.sampler import BucketSampler
 
 FUSED_DEVICES = frozenset({"cuda", "cpu"})
 """Where AdamW updates all parameters in one kernel; on a CPU too it takes a quarter of the time."""
+
+GUIDANCE = "guidance"
+"""The key of a batch under which the targets of guidance stand."""
 
 Evaluate = Callable[[OcrModel, int], dict[str, float]]
 SaveWeights = Callable[[OcrModel, Path, int, float | None], None]
@@ -66,6 +72,20 @@ class SkippedUpdates(TrainerCallback):
         self.count += int(self._accelerator.optimizer_step_was_skipped)
 
 
+class FreshGradients(TrainerCallback):
+    """Clears the gradients of the letter heads; the Trainer clears those of its model only.
+
+    Args:
+        guidance: The heads.
+    """
+
+    def __init__(self, guidance: Guidance) -> None:
+        self._guidance = guidance
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:  # noqa: D102  # the Trainer's hook
+        self._guidance.zero_grad()
+
+
 class OcrTrainer(Trainer):
     """The Trainer, with this family of models done right.
 
@@ -73,11 +93,12 @@ class OcrTrainer(Trainer):
         model: The tuned model.
         args: The Trainer's arguments.
         optimizer_section: Rates and decay.
-        lengths: Tokens of each example of `train_dataset`.
+        lengths: Tokens of each example of `train_dataset`; None for a stream, which has an order of its own.
         bucketed: Examples of like length together.
         router_loss: Weight of the router's load-balancing loss.
         evaluate_model: Scores held-out pages; called with the model and the step.
         save_weights: Writes a checkpoint; called with the model, the folder, the step and the last CER.
+        guidance: Tells a model that learns from nothing what stands where; batches bring its targets.
         **kwargs: Passed on.
     """
 
@@ -90,11 +111,12 @@ class OcrTrainer(Trainer):
         model: OcrModel,
         args: TrainingArguments,
         optimizer_section: OptimizerSection,
-        lengths: list[int],
+        lengths: list[int] | None,
         bucketed: bool,
         router_loss: float,
         evaluate_model: Evaluate,
         save_weights: SaveWeights,
+        guidance: Guidance | None = None,
         **kwargs: Any,
     ) -> None:
         self._optimizer_section = optimizer_section
@@ -103,6 +125,9 @@ class OcrTrainer(Trainer):
         self._router_loss = router_loss
         self._evaluate_model = evaluate_model
         self._save_weights = save_weights
+        self._guidance = guidance
+        self._guided: dict[str, list[float]] = defaultdict(list)
+        self._forwards = 0
         self._throughput = Throughput()
         self._audited = False
         self._last_cer: float | None = None
@@ -111,13 +136,17 @@ class OcrTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self._skipped_updates = SkippedUpdates(self.accelerator)
         self.add_callback(self._skipped_updates)
+        if guidance is not None:
+            self.add_callback(FreshGradients(guidance))
         # `compute_loss` divides by the tokens of the whole optimizer step; the Trainer counts them if it is told
         # that the model takes the count, and must not divide once more.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:  # noqa: ARG002
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """Buckets are made of optimizer steps, so that accumulation changes nothing; the Trainer's are not."""
+        if self._lengths is None:
+            return SequentialSampler(train_dataset)
         step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return BucketSampler(self._lengths, step_size, seed=self.args.seed, bucketed=self._bucketed)
 
@@ -129,6 +158,8 @@ class OcrTrainer(Trainer):
             self.optimizer = make_optimizer(
                 learning, self._optimizer_section, fused=self.args.device.type in FUSED_DEVICES
             )
+            if self._guidance is not None:
+                self.optimizer.add_param_group({"params": list(self._guidance.parameters())})
         return self.optimizer
 
     def compute_loss(
@@ -139,11 +170,32 @@ class OcrTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Logits at supervised positions only, and Unlimited's training mask; the models' own loss has neither."""
+        targets = inputs.pop(GUIDANCE, None)
+        if self._guidance is not None:
+            inputs = {**inputs, "input_ids": self._guidance.garble(inputs, self._next_forward())}
         loss = supervised_loss(
             model, inputs, num_items=num_items_in_batch, router_loss=self._router_loss
         ).loss
+        if self._guidance is not None and targets is not None:
+            self._guided["token_loss"].append(float(loss.detach()) * self.args.gradient_accumulation_steps)
+            loss = loss + self._guided_loss(self._guidance, targets, num_images=len(inputs["pixel_values"]))
         # Gradients are averaged over processes, tokens were counted over all of them.
         return loss * self.accelerator.num_processes
+
+    def _next_forward(self) -> int:
+        """The number of this forward in the run, the same one after a resume."""
+        accumulation = self.args.gradient_accumulation_steps
+        within = self._forwards % accumulation
+        self._forwards += 1
+        return self.state.global_step * accumulation + within
+
+    def _guided_loss(
+        self, guidance: Guidance, targets: dict[str, torch.Tensor], *, num_images: int
+    ) -> torch.Tensor | float:
+        terms = guidance.terms(targets, num_images)
+        for name, term in terms.items():
+            self._guided[f"{name}_accuracy"].append(term.accuracy)
+        return guidance.weigh(terms) / self.args.gradient_accumulation_steps
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
@@ -177,6 +229,8 @@ class OcrTrainer(Trainer):
         """Speeds, and updates that the loss scaler skipped, beside each loss."""
         if "loss" in logs:
             logs.update(self._throughput.take(self.accelerator.num_processes))
+            logs.update({name: sum(seen) / len(seen) for name, seen in self._guided.items() if seen})
+            self._guided.clear()
             if self.accelerator.scaler is not None:
                 logs["skipped_updates"] = self._skipped_updates.count
         super().log(logs, start_time)
@@ -187,6 +241,8 @@ class OcrTrainer(Trainer):
         self._save_weights(
             self.accelerator.unwrap_model(self.model), folder, self.state.global_step, self._last_cer
         )
+        if self._guidance is not None:
+            self._guidance.save(folder)
 
     def save_last(self) -> Path:
         """Save the last step, unless it was saved already; the run can be resumed from it with more steps."""
@@ -199,3 +255,5 @@ class OcrTrainer(Trainer):
         """The Trainer's loading restores 2 of 115 tensors of a full checkpoint and no adapter (transformers 5.23)."""
         learning = self.model if model is None else model
         restore_learned(self.accelerator.unwrap_model(learning), Path(resume_from_checkpoint))
+        if self._guidance is not None:
+            self._guidance.restore(Path(resume_from_checkpoint))

@@ -1,0 +1,61 @@
+"""LoRA against full fine-tuning of the small model on the sample lines; writes `benchmarks/tuning_methods.json`.
+
+The demo's recipe and lines, the same steps and batches; only what learns, and its rate, differ.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from demo import rates
+from ocrtune.config import read_config
+from ocrtune.evaluation import evaluate_predictions
+from ocrtune.models.checkpoint import load_checkpoint
+from ocrtune.prediction import predict
+from ocrtune.sources import read_pages, write_text_atomically
+from ocrtune.training import train
+
+RESULT = Path(__file__).with_suffix(".json")
+THREADS = 2
+TEST_DOCUMENT = "6"
+
+LORA = ("tuning.method=lora", "tuning.lora.rank=16", "optimizer.learning_rate=2e-3")
+METHODS: dict[str, tuple[str, ...]] = {
+    "full": (),
+    "full, decoder and projector": ("tuning.parts=[decoder,projector]",),
+    "LoRA, all parts": (*LORA, "tuning.parts=[decoder,projector,vision]"),
+    "LoRA with experts, all parts": (
+        *LORA,
+        "tuning.parts=[decoder,projector,vision]",
+        "tuning.lora.preset=experts",
+    ),
+    "LoRA, decoder": (*LORA, "tuning.parts=[decoder]"),
+}
+
+
+def main() -> None:
+    torch.set_num_threads(THREADS)
+    result = {name: measure(overrides) for name, overrides in METHODS.items()}
+    write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+def measure(overrides: tuple[str, ...]) -> dict[str, float]:
+    """Train as the demo does, and read the test page with the best checkpoint."""
+    pages = [page for page in read_pages("builtin") if page.document == TEST_DOCUMENT]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        done = train(read_config("tiny-demo", [f"run.folder={folder}/run", *overrides]))
+        elapsed_s = time.monotonic() - started
+        table = json.loads((done.run / "learning.json").read_text(encoding="utf-8"))
+        predictions = predict(load_checkpoint(done.best, device="cpu"), pages)
+    learning = sum(row["parameters"] for row in table if row["learns"])
+    card = evaluate_predictions(predictions, pages).scorecard
+    return {"learning_parameters": learning, "steps": done.steps, "train_s": round(elapsed_s), **rates(card)}
+
+
+if __name__ == "__main__":
+    main()
