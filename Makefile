@@ -24,6 +24,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(TEST_ENV) $(BIN)/python benchmarks/encode.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/synth.py
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/tables.py
 

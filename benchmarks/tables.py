@@ -48,6 +48,7 @@ def numbers() -> str:
         demo_part(read("demo")),
         training_part(read("training_step")),
         encoding_part(read("encode")),
+        synth_part(read("synth")),
     )
     return "\n" + "\n".join(parts) + "\n"
 
@@ -114,6 +115,24 @@ def encoding_part(result: Mapping[str, Any]) -> str:
 mode {result["mode"]}, beside PIL's decoding and resizing alone; medians of {result["rounds"]} pairs.
 
 {table(heads, rows, left=1)}"""
+
+
+def synth_part(result: Mapping[str, Any]) -> str:
+    """How fast synthetic pages are made."""
+    rows = [
+        (
+            row["name"],
+            row["degradations"],
+            f"{row['per_s']:.4g}",
+            *(f"{100 * row['shares'][step]:.0f}%" for step in ("text", "set", "degrade")),
+        )
+        for row in result["rows"]
+    ]
+    heads = ("layout", "degradations", "a second", "text", "setting", "degrading")
+    return f"""**Synthetic pages** (`python benchmarks/synth.py`), one process, medians of {result["rounds"]} rounds; and where the
+time goes.
+
+{table(heads, rows, left=2)}"""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
