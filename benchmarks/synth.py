@@ -8,7 +8,6 @@ import json
 import os
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -77,49 +76,54 @@ def measure(name: str, keys: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_round(maker: Maker, numbers: Iterator[int]) -> tuple[int, float, Counter[str]]:
+def run_round(maker: Maker, numbers: Iterator[int]) -> tuple[int, float, dict[str, float]]:
     """Samples made, the processor time they took, and of it what each step took."""
-    spent: Counter[str] = Counter()
+    clocks = {step: Clock() for step in ("text", "set", "degrade")}
     with ExitStack() as stack:
-        stack.enter_context(watched(making, "make_sheet", "set", spent))
-        stack.enter_context(watched(making, "degrade", "degrade", spent))
+        stack.enter_context(clocks["set"].watch(making, "make_sheet"))
+        stack.enter_context(clocks["degrade"].watch(making, "degrade"))
         for method in TEXT_METHODS:
-            stack.enter_context(watched(TextSource, method, "text", spent))
+            stack.enter_context(clocks["text"].watch(TextSource, method))
         start, count = time.process_time(), 0
         while time.process_time() - start < ROUND_S:
             maker.sample(next(numbers))
             count += 1
         seconds = time.process_time() - start
+    spent = {step: clock.seconds for step, clock in clocks.items()}
     # Texts are drawn while a sheet is set.
-    spent["set"] -= spent["text"]
-    return count, seconds, spent
+    return count, seconds, {**spent, "set": spent["set"] - spent["text"]}
 
 
-@contextmanager
-def watched(owner: Any, name: str, step: str, spent: Counter[str]) -> Iterator[None]:
-    """Count the processor time inside `owner.name` under `step`; a call within a call counts once."""
-    real: Callable[..., Any] = getattr(owner, name)
-    depth = spent_depths.setdefault(step, [0])
+class Clock:
+    """Counts the processor time inside functions; a call within a call counts once."""
 
-    @wraps(real)
-    def timed(*arguments: Any, **options: Any) -> Any:
-        depth[0] += 1
-        start = time.process_time()
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+
+    @contextmanager
+    def watch(self, owner: Any, name: str) -> Iterator[None]:
+        """Count calls of `owner.name`."""
+        real = getattr(owner, name)
+        setattr(owner, name, self._timed(real))
         try:
-            return real(*arguments, **options)
+            yield
         finally:
-            depth[0] -= 1
-            if not depth[0]:
-                spent[step] += time.process_time() - start
+            setattr(owner, name, real)
 
-    setattr(owner, name, timed)
-    try:
-        yield
-    finally:
-        setattr(owner, name, real)
+    def _timed(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(real)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            self._depth += 1
+            start = time.process_time()
+            try:
+                return real(*arguments, **options)
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self.seconds += time.process_time() - start
 
-
-spent_depths: dict[str, list[int]] = {}
+        return timed
 
 
 if __name__ == "__main__":

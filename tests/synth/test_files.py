@@ -1,9 +1,8 @@
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 
 import pytest
 from PIL import Image
@@ -11,7 +10,7 @@ from PIL import Image
 from ocrtune.errors import SynthError
 from ocrtune.sources import read_pages
 from ocrtune.synth import files
-from ocrtune.synth.files import PAGES_PER_PART, write_pages
+from ocrtune.synth.files import write_pages
 from ocrtune.synth.making import Maker
 from ocrtune.synth.reading import parse_synth_config, read_synth_config, write_synth_config
 
@@ -71,48 +70,56 @@ def test_many_processes_write_the_same_bytes_as_one(whole, tmp_path):
 
 
 WRITE = """
-import sys
+import os, signal, sys, time
 from pathlib import Path
-from ocrtune.synth.files import write_pages
+from ocrtune.synth import files
 from ocrtune.synth.reading import read_synth_config
+
+os.environ.setdefault("RUN", str(os.getpid()))
+save = files._Parts._save
+
+def save_or_kill(parts, sample):
+    if sample.number == int(sys.argv[4]):
+        os.kill(int(os.environ["RUN"]), signal.SIGKILL)
+        time.sleep(60)
+    return save(parts, sample)
+
+files._Parts._save = save_or_kill  # in processes of the pool too, which import this script
 if __name__ == "__main__":
-    write_pages(read_synth_config(sys.argv[1]), Path(sys.argv[2]), processes=int(sys.argv[3]))
+    files.write_pages(read_synth_config(sys.argv[1]), Path(sys.argv[2]), processes=int(sys.argv[3]))
 """
+
+
+def start_run(config, tmp_path, processes, killed_at):
+    """A run of its own that is killed when it comes to a page, with all that holds the pipe of its stderr."""
+    script = tmp_path / "write.py"
+    script.write_text(WRITE, encoding="utf-8")
+    write_synth_config(config, tmp_path / "recipe.yaml")
+    arguments = [tmp_path / "recipe.yaml", tmp_path / "killed", processes, killed_at]
+    command = [sys.executable, script, *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_is_killed_goes_on_and_writes_the_same_bytes(processes, whole, tmp_path, capsys):
-    folder, script = tmp_path / "killed", tmp_path / "write.py"
-    script.write_text(WRITE, encoding="utf-8")
-    write_synth_config(LINES, tmp_path / "recipe.yaml")
-    run = subprocess.Popen([sys.executable, script, tmp_path / "recipe.yaml", folder, str(processes)])
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("parts/0*.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    done = len(list(folder.glob("parts/0*.jsonl")))
-    assert 0 < done < len(range(0, LINES.count, PAGES_PER_PART)), "killed too late to prove anything"
+    folder, run = tmp_path / "killed", start_run(LINES, tmp_path, processes, 70)
+    run.communicate(timeout=60)
+    assert run.returncode == -signal.SIGKILL
+    assert list(folder.glob("parts/0*.jsonl"))
     assert not (folder / "manifest.jsonl").exists()
     # What a process was writing when it was killed.
-    (folder / "images/0000/.0000099.png.tmp").write_bytes(b"half")
+    (folder / "images/0000/.0000070.png.tmp").write_bytes(b"half")
     written = write_pages(LINES, folder, processes=1)
-    assert written.num_resumed > 0
-    assert "going on after" in capsys.readouterr().err
+    assert 0 < written.num_resumed < LINES.count
+    assert f"going on after {written.num_resumed} of 100 pages" in capsys.readouterr().err
     assert contents(folder) == contents(whole)
 
 
 def test_processes_end_with_the_run_that_was_killed(tmp_path):
-    script = tmp_path / "write.py"
-    script.write_text(WRITE, encoding="utf-8")
-    write_synth_config(LINES.model_copy(update={"count": 100_000}), tmp_path / "recipe.yaml")
-    command = [sys.executable, script, tmp_path / "recipe.yaml", tmp_path / "out", "2"]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not list((tmp_path / "out").glob("parts/0*.jsonl")):
-        time.sleep(0.01)
-    os.kill(run.pid, signal.SIGKILL)
-    # Its end is read when the last of the processes that hold the other end is gone.
-    run.communicate(timeout=20)
+    run = start_run(LINES.model_copy(update={"count": 100_000}), tmp_path, 2, 70)
+    # The end of its stderr is read when the last process that holds the other end is gone.
+    run.communicate(timeout=45)
+    assert run.returncode == -signal.SIGKILL
 
 
 def test_a_folder_that_is_finished_is_left_as_it_is(tmp_path):
@@ -167,11 +174,13 @@ def test_what_was_passed_over_is_counted_whatever_the_number_of_runs(tmp_path, m
         return real(layout, source, fonts, config, rng, longest=longest)
 
     monkeypatch.setattr(making, "make_sheet", make_sheet)
-    monkeypatch.setattr(files, "PAGES_PER_PART", 4)
+    monkeypatch.setattr(files, "PAGES_PER_PART", 2)
+    maker = Maker(FEW)
+    counted = sum((maker.sample(number).misses for number in range(FEW.count)), Counter())
     once = write_pages(FEW, tmp_path / "once", processes=1)
     findings = json.loads(once.findings.read_text("utf-8"))
-    assert findings["texts_without_font"] == {"en": once.num_skipped}
-    assert findings["fonts_lacking_letters"]["some font"] == once.num_skipped > 0
+    assert findings["texts_without_font"] == counted
+    assert findings["fonts_lacking_letters"]["some font"] == once.num_skipped == counted["en"] > 4
     again = write_pages(FEW, tmp_path / "once", processes=1)
     assert again.num_skipped == once.num_skipped
 
