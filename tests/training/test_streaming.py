@@ -18,7 +18,7 @@ from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.models.tiny import RECIPE, build_tiny_checkpoint
 from ocrtune.training import train
 
-STEPS, SAVE_EVERY, BATCH = 12, 3, 4
+STEPS, SAVE_EVERY, BATCH = 28, 4, 4
 
 
 @pytest.fixture(scope="module")
