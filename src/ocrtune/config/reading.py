@@ -1,6 +1,6 @@
 """YAML and overrides → `Config`, with every problem reported at once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -23,8 +23,8 @@ def read_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: With every unknown key, wrong value and missing key.
     """
-    text, where = _source_text(source)
-    tree = _parse_yaml(text, where)
+    text, where = read_source(source, PRESETS, preset_text, kind="preset")
+    tree = parse_yaml(text, where)
     return parse_config(apply_overrides(tree, overrides), where=where)
 
 
@@ -79,7 +79,20 @@ def preset_text(name: str) -> str:
     return (resources.files("ocrtune.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _source_text(source: str | Path) -> tuple[str, str]:
+def read_source(
+    source: str | Path, shipped: Sequence[str], text_of: Callable[[str], str], *, kind: str
+) -> tuple[str, str]:
+    """The text of a YAML file, or of something shipped by its name, and what to call it in messages.
+
+    Args:
+        source: A file, or one of the names, with `.yaml` or without.
+        shipped: The names.
+        text_of: The text behind a name.
+        kind: What they are: `preset`, `recipe`.
+
+    Raises:
+        ConfigError: There is no such file and no such name, or the file is not UTF-8.
+    """
     path = Path(source)
     if path.is_file():
         try:
@@ -87,14 +100,19 @@ def _source_text(source: str | Path) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             raise ConfigError([f"not UTF-8 at byte {error.start}"], where=str(path)) from error
     name = path.name.removesuffix(".yaml")
-    if str(source) in {name, f"{name}.yaml"} and name in PRESETS:
-        return preset_text(name), f"preset {name}"
-    close = get_close_matches(name, PRESETS, n=1)
-    hint = f"did you mean the preset {close[0]!r}?" if close else f"presets: {', '.join(PRESETS)}"
+    if str(source) in {name, f"{name}.yaml"} and name in shipped:
+        return text_of(name), f"{kind} {name}"
+    close = get_close_matches(name, shipped, n=1)
+    hint = f"did you mean the {kind} {close[0]!r}?" if close else f"{kind}s: {', '.join(shipped)}"
     raise ConfigError([f"no recipe file {str(source)!r}"], hint=hint)
 
 
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """The mapping in a YAML text.
+
+    Raises:
+        ConfigError: It is not YAML, no mapping, or has a key twice.
+    """
     try:
         repeated = list(_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader)))
         tree = yaml.safe_load(text)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ocrtune.config import apply_overrides
 from ocrtune.config.problems import tell_problems
-from ocrtune.config.reading import _parse_yaml
+from ocrtune.config.reading import parse_yaml, read_source
 from ocrtune.config.tree import Section
 from ocrtune.errors import ConfigError
 from ocrtune.sources import write_text_atomically
@@ -37,8 +37,8 @@ def read_synth_config(source: str | Path, overrides: Sequence[str] = ()) -> Synt
     Raises:
         ConfigError: With every unknown key and wrong value.
     """
-    text, where = _source_text(source)
-    return parse_synth_config(apply_overrides(_parse_yaml(text, where), overrides), where=where)
+    text, where = read_source(source, RECIPES, recipe_text, kind="recipe")
+    return parse_synth_config(apply_overrides(parse_yaml(text, where), overrides), where=where)
 
 
 def parse_synth_config(tree: Mapping[str, Any], *, where: str = "") -> SynthConfig:
@@ -72,21 +72,6 @@ def synth_config_text(config: SynthConfig) -> str:
 def recipe_text(name: str) -> str:
     """The YAML of a shipped recipe."""
     return (resources.files("ocrtune.synth") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def _source_text(source: str | Path) -> tuple[str, str]:
-    path = Path(source)
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8-sig"), str(path)
-        except UnicodeDecodeError as error:
-            raise ConfigError([f"not UTF-8 at byte {error.start}"], where=str(path)) from error
-    name = path.name.removesuffix(".yaml")
-    if str(source) in {name, f"{name}.yaml"} and name in RECIPES:
-        return recipe_text(name), f"recipe {name}"
-    close = get_close_matches(name, RECIPES, n=1)
-    hint = f"did you mean the recipe {close[0]!r}?" if close else f"recipes: {', '.join(RECIPES)}"
-    raise ConfigError([f"no recipe file {str(source)!r}"], hint=hint)
 
 
 def _problems(section: type[BaseModel], tree: Mapping[str, Any]) -> list[str]:
