@@ -84,6 +84,17 @@ class LettersSection(Section):
     grows_over: NotNegative = 0
     alike: Positive = 32
 
+    @model_validator(mode="after")
+    def _check(self) -> "LettersSection":
+        if self.grows_over and self.shortest > self.longest:
+            raise ValueError(f"shortest is {self.shortest}, which is more than longest, {self.longest}")
+        return self
+
+
+def _require_order(key: str, bounds: tuple[float, float]) -> None:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"{key} is [least, most], not {list(bounds)}")
+
 
 class PaperSection(Section):
     """The page that layouts other than `line` are set on.
@@ -98,6 +109,11 @@ class PaperSection(Section):
     height_px: Positive = 1754
     font_px: tuple[Positive, Positive] = (24, 40)
 
+    @model_validator(mode="after")
+    def _check(self) -> "PaperSection":
+        _require_order("font_px", self.font_px)
+        return self
+
 
 class DegradationSection(Section):
     """One thing that happens to a page between type and scan.
@@ -111,6 +127,11 @@ class DegradationSection(Section):
     name: str
     chance: Share = 1.0
     strength: tuple[Share, Share] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> "DegradationSection":
+        _require_order("strength", self.strength)
+        return self
 
 
 class SynthConfig(Section):
