@@ -12,7 +12,7 @@ from ocrtune.sources import read_pages
 from ocrtune.synth import files
 from ocrtune.synth.files import write_pages
 from ocrtune.synth.making import Maker
-from ocrtune.synth.reading import parse_synth_config, read_synth_config, write_synth_config
+from ocrtune.synth.reading import parse_synth_config, read_synth_config, synth_config_text
 
 LINES = parse_synth_config({"count": 100, "letters": {"longest": 12}, "seed": 1, "pages_per_document": 25})
 FEW = LINES.model_copy(update={"count": 5})
@@ -94,7 +94,7 @@ def start_run(config, tmp_path, processes, killed_at):
     """A run of its own that is killed when it comes to a page, with all that holds the pipe of its stderr."""
     script = tmp_path / "write.py"
     script.write_text(WRITE, encoding="utf-8")
-    write_synth_config(config, tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(synth_config_text(config), encoding="utf-8")
     arguments = [tmp_path / "recipe.yaml", tmp_path / "killed", processes, killed_at]
     command = [sys.executable, script, *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE)

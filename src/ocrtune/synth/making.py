@@ -97,29 +97,28 @@ class Maker:
         # Sorted, because recipes are equal whatever the order of their keys.
         names, weights = zip(*sorted(self.config.layouts.items()), strict=True)
         layout: LayoutName = rng.choices(names, weights)[0]
-        sheet, language, misses = self._set(layout, number, rng)
+        sheet, misses = self._set(layout, number, rng)
         self.misses += misses
         scan = degrade(sheet, self._degradations, rng)
         config = self.config
         text = write_target(scan.blocks, scan.image.size, target=config.target, family=self._family)
-        drawn = {"seed": config.seed, "number": number, "layout": layout, "language": language}
         document = f"synth-{config.seed}-{number // config.pages_per_document:06d}"
-        facts = {**drawn, **scan.facts}
+        facts = {"seed": config.seed, "number": number, **scan.facts}
         return Sample(number=number, scan=scan, text=text, document=document, facts=facts, misses=misses)
 
     def longest(self, number: int) -> float:
         """Letters of the longest lines when sample `number` is made, before its group shortens them."""
         return grown(self.config.letters, number)
 
-    def _set(self, layout: LayoutName, number: int, rng: random.Random) -> tuple[Sheet, str, Counter[str]]:
-        """The page before it is scanned, its language, and the texts given up for want of a font."""
+    def _set(self, layout: LayoutName, number: int, rng: random.Random) -> tuple[Sheet, Counter[str]]:
+        """The page before it is scanned, and the texts given up for want of a font."""
         misses: Counter[str] = Counter()
         for _ in range(MOST_DRAWS):
             source = self._texts.draw(rng)
             letters = self._letters(number, rng)
             sheet = make_sheet(layout, source, self.fonts, self.config, rng, longest=letters)
             if sheet is not None:
-                return sheet, source.language, misses
+                return sheet, misses
             misses[source.language] += 1
         languages = ", ".join(sorted(misses))
         raise SynthError(

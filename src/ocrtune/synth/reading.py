@@ -14,7 +14,6 @@ from ocrtune.config.problems import tell_problems
 from ocrtune.config.reading import parse_yaml, read_source
 from ocrtune.config.tree import Section
 from ocrtune.errors import ConfigError
-from ocrtune.sources import write_text_atomically
 from ocrtune.synth.config import DegradationSection, SynthConfig
 
 RECIPES = ("lines-en", "lines-ru", "lines-ar", "lines-hi", "pages-en", "tables", "receipts")
@@ -59,13 +58,8 @@ def parse_synth_config(tree: Mapping[str, Any], *, where: str = "") -> SynthConf
     return SynthConfig.model_validate({**known, **degradations})
 
 
-def write_synth_config(config: SynthConfig, path: Path) -> None:
-    """Write the whole recipe as YAML, atomically; `read_synth_config` gives an equal one back."""
-    write_text_atomically(path, synth_config_text(config))
-
-
 def synth_config_text(config: SynthConfig) -> str:
-    """The whole recipe as YAML."""
+    """The whole recipe as YAML; `read_synth_config` gives an equal one back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 

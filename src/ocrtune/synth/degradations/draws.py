@@ -12,11 +12,6 @@ from ocrtune.synth.degradations.impression import Shares
 POOL_ROWS, POOL_COLUMNS = 1024, 2048
 
 
-def draw_yes(share: float, rng: random.Random) -> bool:
-    """True in `share` of all draws."""
-    return rng.random() < share
-
-
 def draw_grain(shares: Shares, rng: random.Random) -> Shares:
     """Independent normal noise for every pixel of `shares`, alike in all its channels."""
     height, width = shares.shape[:2]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ocrtune.synth.degradations.draws import draw_grain, draw_yes
+from ocrtune.synth.chance import happens
+from ocrtune.synth.degradations.draws import draw_grain
 from ocrtune.synth.degradations.impression import (
     STEPS_OF_GREY,
     Degradation,
@@ -63,14 +64,14 @@ def _perspective(impression: Impression, strength: float, rng: random.Random) ->
         plane = np.column_stack([points, np.ones(len(points))]) @ matrix.T
         return plane[:, :2] / plane[:, 2:]
 
-    on_desk = impression.on_paper and not impression.is_line and draw_yes(SEEN_DESK, rng)
+    on_desk = impression.on_paper and not impression.is_line and happens(rng, SEEN_DESK)
     warp(impression, source, beside=rng.uniform(0.05, 0.45) if on_desk else None)
 
 
 def _keystone(most_x: float, most_y: float, rng: random.Random) -> Points:
     """How far each corner moves inwards: one side is further from the camera, and the hand is not quite still."""
     across, along = rng.uniform(0.5, 1) * most_x, rng.uniform(0.5, 1) * most_y
-    top, left = draw_yes(0.6, rng), draw_yes(0.5, rng)
+    top, left = happens(rng, 0.6), happens(rng, 0.5)
     share_x = (1.0, 0.1) if top else (0.1, 1.0)
     share_y = (1.0, 0.1) if left else (0.1, 1.0)
     inwards = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)], np.float64)
@@ -98,7 +99,7 @@ def _homography(before: Points, after: Points) -> NDArray[np.float64]:
 
 
 def _curve(impression: Impression, strength: float, rng: random.Random) -> None:
-    if impression.is_line or draw_yes(0.3, rng):
+    if impression.is_line or happens(rng, 0.3):
         _wave(impression, strength, rng)
     else:
         _bend_to_spine(impression, strength, rng)
@@ -122,7 +123,7 @@ def _bend_to_spine(impression: Impression, strength: float, rng: random.Random) 
     """A page that goes down into the spine of its book, on the left or on the right."""
     width, height, em = impression.width, impression.height, impression.em_px
     steepness, rise = rng.uniform(2.5, 5), rng.uniform(0.5, 1.0) * 2 * em * strength
-    narrower, at_left = 0.9 * em * strength, draw_yes(0.5, rng)
+    narrower, at_left = 0.9 * em * strength, happens(rng, 0.5)
     middle, spread = rng.uniform(-0.5, 0.5), rng.choice((-1, 1)) * rng.uniform(0.3, 1)
 
     def source(points: Points) -> Points:
@@ -136,7 +137,7 @@ def _bend_to_spine(impression: Impression, strength: float, rng: random.Random) 
 
 
 def _fold(impression: Impression, strength: float, rng: random.Random) -> None:
-    upright = impression.is_line or draw_yes(0.4, rng)
+    upright = impression.is_line or happens(rng, 0.4)
     axis = 0 if upright else 1
     length = impression.width if upright else impression.height
     place, kink = rng.uniform(0.2, 0.8) * length, rng.choice((-1, 1)) * strength

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ocrtune.synth.degradations.draws import draw_clouds, draw_grain, draw_yes
+from ocrtune.synth.chance import happens
+from ocrtune.synth.degradations.draws import draw_clouds, draw_grain
 from ocrtune.synth.degradations.impression import Degradation, Impression, Shares, to_shares
 
 Field = NDArray[np.float64]
@@ -30,8 +31,8 @@ def _paper(impression: Impression, strength: float, rng: random.Random) -> None:
     rng.shuffle(greyer)
     white, black = 1 - MOST_GREY * strength * greyer[0], MOST_GREY * strength * greyer[1]
     impression.shares = np.float32(black) + np.float32(white - black) * impression.shares
-    if draw_yes(COLOURED_PAPER, rng):
-        less = WARM if draw_yes(0.9, rng) else rng.choice(OTHERS)
+    if happens(rng, COLOURED_PAPER):
+        less = WARM if happens(rng, 0.9) else rng.choice(OTHERS)
         depth = MOST_COLOUR * strength * rng.uniform(0.25, 1)
         impression.tint = (1 - depth * less[0], 1 - depth * less[1], 1 - depth * less[2])
 
@@ -64,7 +65,7 @@ def _axes() -> tuple[Field, Field]:
 
 def _spine_shadow(rng: random.Random) -> Field:
     x, y = _axes()
-    away = x if draw_yes(0.5, rng) else 1 - x
+    away = x if happens(rng, 0.5) else 1 - x
     shadow: Field = np.exp(-(away + 0.02 * y) / rng.uniform(0.05, 0.2))
     return shadow
 
@@ -112,7 +113,7 @@ def _ruled_lines(impression: Impression, strength: float, rng: random.Random) ->
     darkness = strength * rng.uniform(0.4, 0.75)
     starts = np.arange(rng.uniform(0, apart), height, apart)
     rules = darkness * _rules(height, starts, thick)[:, None]
-    if draw_yes(0.3, rng):
+    if happens(rng, 0.3):
         margin = _rules(width, np.array([rng.uniform(0.03, 0.12) * width]), thick)
         rules = np.maximum(rules, darkness * margin[None, :])
     rules = np.broadcast_to(rules, (height, width)).astype(np.float32)
@@ -167,7 +168,7 @@ def _stamp_picture(em: float, rng: random.Random) -> Image.Image:
         (0, 0), words, font, align="center"
     )
     pad, stroke = round(0.6 * em), max(1, round(0.1 * em))
-    round_one = draw_yes(0.4, rng)
+    round_one = happens(rng, 0.4)
     width, height = math.ceil(right) + 2 * pad, math.ceil(bottom) + 2 * pad
     if round_one:
         width = height = math.ceil(math.hypot(width, height) * 0.9)

@@ -3,10 +3,10 @@
 import random
 from dataclasses import dataclass
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Canvas, Pen, make_block
 from ocrtune.synth.fonts import Fonts
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import Align, Habit, put_line, set_galley, width_of, words_of
 from ocrtune.synth.layouts.page import Filling, Margins, draw_margins
 from ocrtune.synth.layouts.paragraph import LETTER_EM, draw_habit, draw_title, facts_of, set_title

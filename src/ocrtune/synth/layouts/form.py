@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import FULL_INK, Box, Canvas, Pen, bounds_of, make_block
 from ocrtune.synth.fonts import Face, Fonts
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import Word, put_line, width_of, words_of
 from ocrtune.synth.layouts.page import draw_margins
 from ocrtune.synth.layouts.paragraph import draw_title, set_title

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.drawing import FULL_INK, Box, Canvas, Glyph, Grey, Pen, make_block, needs_shaping
 from ocrtune.synth.fonts import Fonts
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import pieces_of, words_of
 from ocrtune.synth.sheet import Points, Sheet
 from ocrtune.synth.texts import TextSource

@@ -2,11 +2,11 @@
 
 import random
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Canvas, Pen, make_block
 from ocrtune.synth.fonts import Fonts
 from ocrtune.synth.languages import get_language
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import Galley, Habit, set_galley
 from ocrtune.synth.sheet import Block, Sheet
 from ocrtune.synth.texts import TextSource

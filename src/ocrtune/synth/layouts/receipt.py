@@ -4,11 +4,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Box, Canvas, Pen, bounds_of, make_block
 from ocrtune.synth.fonts import Face, Fonts
 from ocrtune.synth.languages import base_code, get_language
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import Word, put_line, width_of, words_of
 from ocrtune.synth.sheet import Sheet
 from ocrtune.synth.texts import TextSource

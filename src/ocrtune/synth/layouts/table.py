@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import FULL_INK, Box, Canvas, Pen, bounds_of
 from ocrtune.synth.fonts import Fonts
-from ocrtune.synth.layouts.chance import happens
 from ocrtune.synth.layouts.galley import Align, Galley, Habit, set_galley, width_of, words_of
 from ocrtune.synth.layouts.page import Filling, draw_margins
 from ocrtune.synth.layouts.paragraph import draw_habit, draw_title, facts_of, set_title
