@@ -105,9 +105,18 @@ def test_a_batch_nobody_knows_the_letters_of_asks_for_nothing(tokenizer):
     assert all(len(tensor) == 0 for tensor in targets.values())
 
 
-def test_letters_that_are_not_one_token_each_are_an_error(tokenizer):
+def test_a_row_with_a_token_of_several_letters_asks_for_nothing_and_stops_nobody(tokenizer):
+    alone = guidance_targets([line("abc", tokenizer)], empty_id=tokenizer.pad_id)
+    inputs = [line("C<tr> command.", tokenizer), line("abc", tokenizer)]
+    targets = guidance_targets(inputs, empty_id=tokenizer.pad_id)
+    first = len(inputs[0].views[0].tiles)
+    assert (targets["tiles"] - first).tolist() == alone["tiles"].tolist()
+    assert set(targets["look_rows"].tolist()) == {1}
+
+
+def test_a_batch_in_which_no_letter_is_one_token_is_an_error(tokenizer):
     with pytest.raises(TrainingError, match="one token for each letter"):
-        guidance_targets([line("漢字", tokenizer)], empty_id=tokenizer.pad_id)
+        guidance_targets([line("漢字", tokenizer), line("字", tokenizer)], empty_id=tokenizer.pad_id)
 
 
 def guided(folder, tokenizer, inputs, section=None):

@@ -59,7 +59,8 @@ def guidance_targets(inputs: Sequence[ModelInputs], *, empty_id: int) -> Tensors
     """What the rows of a batch are to see where.
 
     Args:
-        inputs: The rows; one without places of its letters, or without tiles, asks for nothing.
+        inputs: The rows; one without places of its letters, or without tiles, asks for nothing. Nor does one with
+            a token of several letters in it, such as `<td>`: a text in a million has one by chance.
         empty_id: The token that stands for a slot without a letter.
 
     Returns:
@@ -68,11 +69,12 @@ def guidance_targets(inputs: Sequence[ModelInputs], *, empty_id: int) -> Tensors
         `look_rows`, `queries`, `keys` (k,): the position that is to say a token and the one of the tile that shows it.
 
     Raises:
-        TrainingError: Letters of a row are not one token each.
+        TrainingError: In no row letters are one token each: the tokenizer is of another kind.
     """
+    _require_letters_as_tokens(inputs)
     pieces, first_tile = [], 0
     for row, given in enumerate(inputs):
-        if given.letters is not None and given.views and given.views[0].grid != (1, 1):
+        if given.views and given.views[0].grid != (1, 1) and _are_letters_tokens(given):
             pieces.append(_targets_of_row(row, given, first_tile, empty_id))
         first_tile += sum(len(view.tiles) for view in given.views)
     names = ("tiles", "tile_slots", "rows", "positions", "slots", "look_rows", "queries", "keys")
@@ -87,7 +89,7 @@ def _targets_of_row(
     row: int, given: ModelInputs, first_tile: int, empty_id: int
 ) -> dict[str, NDArray[np.int64]]:
     columns, rows = given.views[0].grid
-    tokens, letters = _letters_of(given)
+    tokens, letters = _answer(given), _places(given)
     first = int(given.image_mask.argmax())
     positions = first + np.arange(rows * (columns + 1))
     queries = given.num_prompt_tokens - 1 + np.arange(len(tokens) + 1)
@@ -103,16 +105,28 @@ def _targets_of_row(
     }
 
 
-def _letters_of(given: ModelInputs) -> tuple[NDArray[np.int64], Places]:
-    tokens = given.input_ids[given.num_prompt_tokens : -1]
-    letters = np.empty((0, 2)) if given.letters is None else given.letters
-    if len(tokens) != len(letters):
+def _answer(given: ModelInputs) -> NDArray[np.int64]:
+    return given.input_ids[given.num_prompt_tokens : -1]
+
+
+def _places(given: ModelInputs) -> Places:
+    return np.empty((0, 2)) if given.letters is None else given.letters
+
+
+def _are_letters_tokens(given: ModelInputs) -> bool:
+    return given.letters is not None and len(given.letters) == len(_answer(given))
+
+
+def _require_letters_as_tokens(inputs: Sequence[ModelInputs]) -> None:
+    """One row may hold such a token by chance; if every row does, the tokenizer is of another kind."""
+    placed = [given for given in inputs if given.letters is not None]
+    if placed and not any(_are_letters_tokens(given) for given in placed):
+        given = placed[0]
         raise TrainingError(
-            f"{len(letters)} letters are {len(tokens)} tokens: guidance needs one token for each letter",
+            f"{len(_places(given))} letters are {len(_answer(given))} tokens: guidance needs one token for each letter",
             where=given.where or given.name,
             hint="take texts of letters that the tokenizer knows, or leave training.guidance out",
         )
-    return tokens, letters
 
 
 def slot_tokens(
