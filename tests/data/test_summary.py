@@ -71,3 +71,12 @@ def test_other_messages_are_other_kinds_and_totals_count_places():
     assert [(finding.severity, finding.count) for finding in findings] == [("error", 3), ("note", 2)]
     check = DatasetCheck(summary=summarize_dataset([]), findings=tuple(findings))
     assert check.totals() == {"errors": 3, "warnings": 0, "notes": 2}
+
+
+def test_of_a_stream_the_first_pages_are_checked(synth_font, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ocrtune.data.streams.MOST_LOOKED_AT", 7)
+    (tmp_path / "lines.yaml").write_text(f"fonts: {{paths: ['{synth_font}']}}\nletters: {{longest: 12}}\n")
+    check = check_uri(f"synth:{tmp_path / 'lines.yaml'}", family=get_family("deepseek_ocr"))
+    assert check.summary.pages == check.summary.pages_with_text == check.summary.images == 7
+    assert check.totals()["errors"] == 0
+    assert "first 7 pages" in capsys.readouterr().err

@@ -90,3 +90,9 @@ def test_a_file_of_another_kind_is_no_source(tmp_path):
     (tmp_path / "book.docx").write_bytes(b"x")
     with pytest.raises(SourceError, match=r"suffix '\.docx' is no source"):
         read_pages(str(tmp_path / "book.docx"))
+
+
+def test_a_stream_is_no_source_of_files_and_the_error_says_how_to_make_some():
+    with pytest.raises(SourceError, match="without end") as caught:
+        read_pages("synth:lines-en")
+    assert "ocrtune synth lines-en -o pages/" in caught.value.hint

@@ -11,6 +11,7 @@ from ocrtune.errors import SynthError
 from ocrtune.sources import read_pages
 from ocrtune.synth import files
 from ocrtune.synth.files import write_pages
+from ocrtune.synth.fonts import Fonts
 from ocrtune.synth.making import Maker
 from ocrtune.synth.reading import parse_synth_config, read_synth_config, synth_config_text
 
@@ -189,3 +190,20 @@ def test_a_mistake_in_a_process_is_told_as_it_is(tmp_path):
     config = FEW.model_copy(update={"count": 70, "degradations": "typcal"})
     with pytest.raises(SynthError, match="typcal"):
         write_pages(config, tmp_path, processes=2)
+
+
+def test_a_folder_is_not_gone_on_with_in_other_fonts(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(files._Parts, "publish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_pages(FEW, tmp_path, processes=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Fonts, "digest", lambda _: "others")
+        with pytest.raises(SynthError, match="that differ in font_files"):
+            write_pages(FEW, tmp_path, processes=1)
+    assert write_pages(FEW, tmp_path, processes=1).num_resumed == 5
+
+
+def test_a_complete_folder_is_complete_whatever_fonts_there_are(whole, monkeypatch):
+    monkeypatch.setattr(Fonts, "digest", lambda _: "others")
+    assert write_pages(LINES, whole).num_resumed == 100

@@ -170,3 +170,15 @@ def test_no_fonts_are_an_error_that_says_what_to_do(section, message):
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(SynthError, match=rf"where: {tmp_path}"):
         find(tmp_path)
+
+
+def test_a_digest_is_of_the_files_and_not_of_where_they_lie(synth_font, tmp_path):
+    moved = tmp_path / "elsewhere" / synth_font.name
+    moved.parent.mkdir()
+    moved.write_bytes(synth_font.read_bytes())
+    renamed = tmp_path / "other.ttf"
+    renamed.write_bytes(synth_font.read_bytes())
+    here, there, other = (
+        Fonts.find(FontsSection(paths=(str(path),))).digest() for path in (synth_font, moved, renamed)
+    )
+    assert here == there != other

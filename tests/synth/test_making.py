@@ -203,8 +203,6 @@ def test_when_no_text_can_be_set_it_is_said_which_languages_lack_fonts(monkeypat
     assert "fonts.paths" in caught.value.hint
 
 
-def test_a_recipe_without_layouts_or_with_an_unknown_degradation_is_refused_at_once():
-    with pytest.raises(SynthError, match="layouts"):
-        Maker(SynthConfig(layouts={}))
+def test_a_recipe_with_an_unknown_degradation_is_refused_at_once():
     with pytest.raises(SynthError, match="typcal"):
         Maker(SynthConfig(degradations="typcal"))

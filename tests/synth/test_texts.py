@@ -265,6 +265,10 @@ def test_a_part_without_texts_is_an_error(tmp_path):
         read(files=(write(tmp_path / "a.txt", PROSE),), samples=False, part="held-out", listed=0)
 
 
-def test_no_sections_are_an_error():
-    with pytest.raises(SynthError, match="names no texts"):
-        Texts.read([])
+def test_a_digest_is_of_paragraphs_and_words_and_not_of_files(tmp_path):
+    texts = [
+        Texts.read([TextsSection(files=(write(tmp_path / name, text),), samples=False)])
+        for name, text in (("a.txt", PROSE), ("b.txt", PROSE), ("c.txt", f"{PROSE} And more."))
+    ]
+    first, same, other = (each.digest() for each in texts)
+    assert first == same != other

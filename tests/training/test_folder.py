@@ -4,7 +4,7 @@ import pytest
 
 from ocrtune.config import read_config
 from ocrtune.errors import TrainingError
-from ocrtune.training.folder import RunFolder, forget_metrics_after, open_run, step_of
+from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
 
 
 def config_in(folder, *overrides):
@@ -63,3 +63,19 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
         folder.write_json("x.json", {"a": object()})
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_resumed_stream_tells_what_it_is_made_of_that_has_changed(tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    assert check_materials(folder, {"font_files": "a", "pillow": "12"}) == []
+    assert check_materials(folder, {"font_files": "a", "pillow": "12"}) == []
+    (finding,) = check_materials(folder, {"font_files": "b", "pillow": "12"})
+    assert (finding.code, finding.severity) == ("stream-changed", "warning")
+    assert "font_files" in finding.message
+    assert "pillow" not in finding.message
+    assert finding.message in capsys.readouterr().err
+
+
+def test_pages_of_files_have_no_materials_to_write_down(tmp_path):
+    assert check_materials(RunFolder(tmp_path), {}) == []
+    assert not list(tmp_path.iterdir())

@@ -23,6 +23,7 @@ _WANTED = {
     "tuple_type": "a list",
     "dict_type": "a mapping of keys",
     "model_type": "a mapping of keys",
+    "too_short": "not empty",
     "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
@@ -81,37 +82,36 @@ def _nearest_choice(detail: ErrorDetails) -> str:
 
 
 def _nearest_key(parts: Sequence[str]) -> str:
-    """The key of the same section, or failing that of any section, that was meant."""
-    section = _section_at(parts[:-1])
-    name = parts[-1]
+    """`nearest_key` of a key of a run's recipe."""
+    section: type[BaseModel] | None = Config
+    for part in parts[:-1]:
+        field = None if section is None else section.model_fields.get(part)
+        section = None if field is None else section_in(field.annotation)
+    return nearest_key(parts[-1], section, Config)
+
+
+def nearest_key(name: str, section: type[BaseModel] | None, tree: type[BaseModel]) -> str:
+    """What to add to `unknown key`: the key of `section`, or failing that of any section of `tree`, that was meant."""
     fields = [] if section is None else list(section.model_fields)
     close = get_close_matches(name, fields, n=1)
     if close:
         return f", did you mean {close[0]!r}?"
-    elsewhere = [path for path in _key_paths(Config) if path.rpartition(".")[2] == name]
+    elsewhere = [path for path in _key_paths(tree) if path.rpartition(".")[2] == name]
     if elsewhere:
         return f", did you mean {' or '.join(repr(path) for path in elsewhere)}?"
     return f", known: {', '.join(fields)}" if fields else ""
 
 
-def _section_at(parts: Sequence[str]) -> type[BaseModel] | None:
-    section: type[BaseModel] | None = Config
-    for part in parts:
-        field = None if section is None else section.model_fields.get(part)
-        section = None if field is None else _section_in(field.annotation)
-    return section
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """The section in the type of a key, such as the one in `str | ModeSection | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)
+    return next((found for part in get_args(annotation) if (found := section_in(part))), None)
 
 
 def _key_paths(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield f"{prefix}{name}"
-        below = _section_in(field.annotation)
+        below = section_in(field.annotation)
         if below is not None:
             yield from _key_paths(below, f"{prefix}{name}.")

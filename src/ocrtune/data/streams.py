@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from ocrtune.progress import say, track
 from ocrtune.records import Page
+from ocrtune.sources.reading import SYNTH, read_pages
 from ocrtune.synth import Maker, read_synth_config
 
-SYNTH = "synth:"
-"""What the uri of synthetic pages begins with; a recipe's file or its short name follows."""
+MOST_LOOKED_AT = 200
+"""Pages of a stream that stand for it where an end is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class PageStream:
 
     def first(self, count: int) -> list[Page]:
         """The first pages."""
-        return [self.page(number) for number in range(count)]
+        return [self.page(number) for number in track(range(count), "making pages")]
 
 
 def is_stream(uri: str) -> bool:
@@ -41,3 +43,15 @@ def open_stream(uri: str) -> PageStream:
         SynthError: Its texts or fonts are not there.
     """
     return PageStream(Maker(read_synth_config(uri.removeprefix(SYNTH))))
+
+
+def read_some(uri: str) -> list[Page]:
+    """The pages of a source; of a stream the first `MOST_LOOKED_AT`, which is said.
+
+    Raises:
+        OcrtuneError: As `read_pages` and `open_stream` do.
+    """
+    if not is_stream(uri):
+        return read_pages(uri)
+    say(f"{uri} has no end: its first {MOST_LOOKED_AT} pages stand for it")
+    return open_stream(uri).first(MOST_LOOKED_AT)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from ocrtune.data.checks import check_dataset, check_splits, check_stray_texts
 from ocrtune.data.gathering import gather_findings
 from ocrtune.data.splits import Splits
+from ocrtune.data.streams import read_some
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
-from ocrtune.sources import read_pages
 from ocrtune.text import Normalization, normalize
 
 
@@ -77,7 +77,7 @@ def check_uri(
     """Read a source and check its pages, and held-out ones with it for leaks between both.
 
     Args:
-        uri: Whatever `read_pages` takes.
+        uri: Whatever `read_some` takes.
         validation_uri: Held-out pages.
         family: See `check_dataset`, as the other arguments.
         prompt: The run's prompt.
@@ -87,7 +87,7 @@ def check_uri(
         SourceError: A source cannot be read at all.
     """
     uris = [uri] if validation_uri is None else [uri, validation_uri]
-    parts = [read_pages(each) for each in uris]
+    parts = [read_some(each) for each in uris]
     findings: list[Finding] = []
     for each, pages in zip(uris, parts, strict=True):
         findings += check_stray_texts(each)

@@ -12,6 +12,9 @@ from ocrtune.sources.manifest import read_manifest
 BUILTIN = "builtin"
 """The uri of the sample lines that come with the package."""
 
+SYNTH = "synth:"
+"""What the uri of synthetic pages begins with: a stream without end, which `read_pages` cannot give."""
+
 SAMPLES = ("vicksburg_lines", "vicksburg_pages")
 """The sample data that come with the package; `samples/README.md` tells where they are from."""
 
@@ -32,6 +35,11 @@ def read_pages(uri: str) -> list[Page]:
     """
     if uri == BUILTIN:
         return read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME)
+    if uri.startswith(SYNTH):
+        raise SourceError(
+            f"{uri!r} is a stream of synthetic pages without end",
+            hint=f"write some as files: `ocrtune synth {uri.removeprefix(SYNTH)} -o pages/`",
+        )
     path = Path(uri)
     if path.is_dir():
         return read_folder(path) if _is_folder_of_images(path) else read_manifest(path / MANIFEST_NAME)

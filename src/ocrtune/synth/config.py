@@ -153,9 +153,9 @@ class SynthConfig(Section):
 
     seed: NotNegative = 0
     count: Positive = 1000
-    texts: tuple[TextsSection, ...] = (TextsSection(),)
+    texts: Annotated[tuple[TextsSection, ...], Field(min_length=1)] = (TextsSection(),)
     fonts: FontsSection = FontsSection()
-    layouts: dict[LayoutName, Weight] = Field(default={"line": 1.0})
+    layouts: dict[LayoutName, Weight] = Field(default={"line": 1.0}, min_length=1)
     letters: LettersSection = LettersSection()
     paper: PaperSection = PaperSection()
     degradations: str | tuple[DegradationSection, ...] = "typical"

@@ -96,8 +96,8 @@ def write_pages(
         SynthError: The folder holds something else than pages of this recipe, or some pages cannot be made.
     """
     start = time.monotonic()
-    _open(folder, config, images, resume=resume)
     parts = _Parts(folder, config, images)
+    _open(parts, resume=resume)
     complete = (folder / MANIFEST).exists()
     missing = [] if complete else [part for part in parts.all if not parts.path(part).exists()]
     num_resumed = config.count - sum(map(len, missing))
@@ -118,18 +118,21 @@ def write_pages(
     )
 
 
-def _open(folder: Path, config: SynthConfig, images: ImageFormat, *, resume: bool) -> None:
+def _open(parts: "_Parts", *, resume: bool) -> None:
     """Start the folder, or find it again.
 
     Raises:
         SynthError: Something else lies there.
     """
+    folder = parts.folder
     # Another version may draw the same recipe in another way.
-    settings = {"ocrtune": __version__, "images": images}
+    settings: dict[str, object] = {"ocrtune": __version__, "images": parts.images}
+    if not (folder / MANIFEST).exists():
+        settings |= parts.maker.materials()
     if (folder / SETTINGS).exists():
-        _require_same(folder, {**settings, **config.model_dump(mode="json")}, resume=resume)
+        _require_same(folder, {**settings, **parts.config.model_dump(mode="json")}, resume=resume)
         return
-    text = synth_config_text(config)
+    text = synth_config_text(parts.config)
     recipe = folder / CONFIG
     is_foreign = recipe.exists() and recipe.read_text(encoding="utf-8") != text
     if is_foreign or (folder / MANIFEST).exists():

@@ -1,5 +1,6 @@
 """Font files → faces, and for each text a face that has every letter of it."""
 
+import hashlib
 import os
 import random
 import re
@@ -166,6 +167,13 @@ class Fonts:
             raise _no_fonts(section)
         weights = tuple(_weight(face.path, section) for face in faces)
         return cls(faces=faces, weights=weights, unreadable=len(read) - len(faces))
+
+    def digest(self) -> str:
+        """The same for the same files under the same names, wherever they lie."""
+        told = hashlib.sha256()
+        for face in self.faces:
+            told.update(f"{face.path.name}/{face.index}/{face.path.stat().st_size}\n".encode())
+        return told.hexdigest()[:16]
 
     def draw(self, rng: random.Random, text: str) -> Face | None:
         """A face that can set `text`, by weight; None where no face can."""

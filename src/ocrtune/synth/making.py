@@ -4,6 +4,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+import PIL
+
 from ocrtune.errors import SynthError
 from ocrtune.families import get_family
 from ocrtune.records import Page, Places
@@ -75,8 +77,6 @@ class Maker:
     """
 
     def __init__(self, config: SynthConfig) -> None:
-        if not config.layouts:
-            raise SynthError("layouts is empty: there is nothing to make", hint="layouts: {line: 1}")
         self.config = config
         self.misses: Counter[str] = Counter()
         self._family = get_family(config.family)
@@ -105,6 +105,14 @@ class Maker:
         document = f"synth-{config.seed}-{number // config.pages_per_document:06d}"
         facts = {"seed": config.seed, "number": number, **scan.facts}
         return Sample(number=number, scan=scan, text=text, document=document, facts=facts, misses=misses)
+
+    def materials(self) -> dict[str, str]:
+        """What the recipe leaves to the machine, in short: other fonts, texts or drawing give other pages."""
+        return {
+            "font_files": self.fonts.digest(),
+            "text_contents": self._texts.digest(),
+            "pillow": PIL.__version__,
+        }
 
     def longest(self, number: int) -> float:
         """Letters of the longest lines when sample `number` is made, before its group shortens them."""

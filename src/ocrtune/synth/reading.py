@@ -1,16 +1,15 @@
 """YAML and overrides → `SynthConfig`, with every problem reported at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from ocrtune.config import apply_overrides
-from ocrtune.config.problems import tell_problems
+from ocrtune.config.problems import nearest_key, section_in, tell_problems
 from ocrtune.config.reading import parse_yaml, read_source
 from ocrtune.config.tree import Section
 from ocrtune.errors import ConfigError
@@ -84,9 +83,9 @@ def _without_unknown(
     problems: list[str] = []
     for key, value in tree.items():
         if key not in section.model_fields:
-            problems.append(f"{prefix}{key}: unknown key{_nearest_key(str(key), section)}")
+            problems.append(f"{prefix}{key}: unknown key{nearest_key(str(key), section, SynthConfig)}")
             continue
-        below = _section_in(section.model_fields[key].annotation)
+        below = section_in(section.model_fields[key].annotation)
         known[key], found = (value, []) if below is None else _clean(value, below, f"{prefix}{key}.")
         problems += found
     return known, problems
@@ -100,29 +99,3 @@ def _clean(value: Any, section: type[BaseModel], prefix: str) -> tuple[Any, list
         return value, []
     cleaned = [_clean(part, section, f"{prefix}{index}.") for index, part in enumerate(value)]
     return [part for part, _ in cleaned], [problem for _, found in cleaned for problem in found]
-
-
-def _nearest_key(name: str, section: type[BaseModel]) -> str:
-    """The key of the same section, or failing that of any section, that was meant."""
-    close = get_close_matches(name, section.model_fields, n=1)
-    if close:
-        return f", did you mean {close[0]!r}?"
-    elsewhere = [path for path in _key_paths(SynthConfig) if path.rpartition(".")[2] == name]
-    if elsewhere:
-        return f", did you mean {' or '.join(repr(path) for path in elsewhere)}?"
-    return f", known: {', '.join(section.model_fields)}"
-
-
-def _key_paths(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        yield f"{prefix}{name}"
-        below = _section_in(field.annotation)
-        if below is not None:
-            yield from _key_paths(below, f"{prefix}{name}.")
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section in the type of a key, such as the one in `str | tuple[DegradationSection, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section_in(part))), None)

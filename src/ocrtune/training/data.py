@@ -1,7 +1,7 @@
 """Pages → checked examples, split by document; what is left out is counted and listed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accelerate import PartialState
 
@@ -30,12 +30,14 @@ class TrainingData:
         validation: Held-out examples, the same ones at each evaluation.
         findings: What the checks found.
         skipped: Pages left out, one finding each.
+        materials: What a stream's pages are made of beside its recipe, such as fonts; empty for files.
     """
 
     train: EncodedExamples | StreamedExamples
     validation: list[Example]
     findings: list[Finding]
     skipped: list[Finding]
+    materials: dict[str, str] = field(default_factory=dict)
 
 
 def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -86,14 +88,15 @@ def num_streamed(config: Config) -> int:
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
     """Held-out pages are checked as any others; pages that are made are right by their making."""
-    count = num_streamed(config)
+    count, stream = num_streamed(config), open_stream(config.data.uri)
     validation_pages, skipped, findings = _usable(_held_out_beside(config), config, recipe)
     validation = _encoded(validation_pages, config, recipe, tokenizer)
     return TrainingData(
-        train=StreamedExamples(open_stream(config.data.uri).page, count, recipe, tokenizer),
+        train=StreamedExamples(stream.page, count, recipe, tokenizer),
         validation=validation.examples,
         findings=findings,
         skipped=[*skipped, *validation.skipped],
+        materials=stream.maker.materials(),
     )
 
 

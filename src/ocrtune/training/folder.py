@@ -9,7 +9,11 @@ from typing import Any
 from ocrtune.config import Config, write_config
 from ocrtune.errors import TrainingError
 from ocrtune.models.checkpoint import BEST_FILE, RUN_FILE
+from ocrtune.progress import say
+from ocrtune.records import Finding
 from ocrtune.sources.writing import write_jsonl, write_text_atomically
+
+MATERIALS_FILE = "materials.json"
 
 TRAINER_STATE = "trainer_state.json"
 """The Trainer writes it last: a checkpoint that has it is whole."""
@@ -109,3 +113,30 @@ def forget_metrics_after(folder: RunFolder, step: int) -> None:
         return
     rows = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
     write_jsonl(folder.metrics, [row for row in rows if row["step"] <= step])
+
+
+def check_materials(folder: RunFolder, materials: Mapping[str, str]) -> list[Finding]:
+    """Write down what a stream's pages are made of, and tell a resumed run what of it is not as it was.
+
+    The run goes on all the same: it may have been moved to another machine on purpose.
+
+    Args:
+        folder: The run's.
+        materials: By kind, such as the digest of fonts; empty where pages are read from files.
+    """
+    path = folder.path / MATERIALS_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else materials
+    changed = [kind for kind in materials if materials[kind] != before.get(kind)]
+    if materials:
+        folder.write_json(MATERIALS_FILE, materials)
+    if not changed:
+        return []
+    finding = Finding(
+        code="stream-changed",
+        severity="warning",
+        message=f"synthetic pages are made of other {', '.join(changed)} than when the run began",
+        where=str(path),
+        hint="the run goes on, but not with the losses it would have had",
+    )
+    say(f"warning: {finding.message} ({finding.hint})")
+    return [finding]

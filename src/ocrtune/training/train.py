@@ -41,7 +41,7 @@ from ocrtune.records import ModelInputs
 from ocrtune.sources import write_jsonl
 from ocrtune.training.arguments import training_arguments
 from ocrtune.training.data import TrainingData, prepare_data
-from ocrtune.training.folder import RunFolder, forget_metrics_after, open_run, step_of
+from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
 from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
 from ocrtune.training.logs import RunLog, Screen
@@ -90,7 +90,8 @@ def train(config: Config) -> TrainingResult:
     started = time.monotonic()
     plan = make_plan(config)
     data = prepare_data(config, plan.recipe, plan.tokenizer)
-    plan.folder.write_json("findings.json", [finding.as_dict() for finding in data.findings])
+    findings = [*data.findings, *check_materials(plan.folder, data.materials)]
+    plan.folder.write_json("findings.json", [finding.as_dict() for finding in findings])
     write_jsonl(plan.folder.skipped, [finding.as_dict() for finding in data.skipped])
     plan.folder.write_json("precision.json", plan.policy.as_dict())
     set_seed(config.run.seed)
