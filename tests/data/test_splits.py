@@ -120,3 +120,11 @@ def test_a_single_document_is_not_cut():
 def test_nothing_left_to_learn_from_is_an_error():
     with pytest.raises(ConfigError, match="left to learn from"):
         split_by_document(pages_of("ab"), section(validation_documents=("a", "b")), 0)
+
+
+def test_held_out_pages_may_be_made(synth_font, tmp_path, monkeypatch):
+    monkeypatch.setattr("ocrtune.data.streams.MOST_LOOKED_AT", 4)
+    (tmp_path / "lines.yaml").write_text(f"fonts: {{paths: ['{synth_font}']}}\nletters: {{longest: 12}}\n")
+    data = section(validation_uri=f"synth:{tmp_path / 'lines.yaml'}")
+    splits = split_by_document(pages_of("abc"), data, 0)
+    assert (len(splits.train), len(splits.validation)) == (3, 4)

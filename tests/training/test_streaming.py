@@ -16,6 +16,7 @@ from ocrtune.errors import ConfigError
 from ocrtune.inputs import Tokenizer
 from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.models.tiny import RECIPE, build_tiny_checkpoint
+from ocrtune.reports import report_run
 from ocrtune.training import train
 
 STEPS, SAVE_EVERY, BATCH = 28, 4, 4
@@ -128,3 +129,14 @@ def test_a_stream_has_no_end_so_steps_must_be_counted(lines, tmp_path):
 def test_held_out_pages_of_a_stream_are_the_same_each_time(lines):
     stream = open_stream(f"synth:{lines}")
     assert [page.text for page in stream.first(5)] == [page.text for page in stream.first(5)]
+
+
+def test_the_report_of_a_run_shows_lines_of_its_held_out_stream(lines, tmp_path):
+    tree = config(lines, tmp_path / "run", max_steps=2, batch_size=2).model_dump(mode="json")
+    tree["data"]["validation_uri"] = f"synth:{lines}"
+    tree["evaluation"] = {"every_steps": 2, "max_pages": 3, "decoding": {"max_new_tokens": 4}}
+    train(parse_config(tree))
+    report = report_run(tmp_path / "run")
+    references = [line.after.reference for line in report.lines]
+    assert references == [page.text for page in open_stream(f"synth:{lines}").first(3)]
+    assert report.after.pages == 3

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from hashlib import sha256
 
 from ocrtune.config import DataSection
+from ocrtune.data.streams import read_some
 from ocrtune.errors import ConfigError
 from ocrtune.records import Page
-from ocrtune.sources import read_pages
 
 MOST_DOCUMENTS_TOLD = 10
 
@@ -54,7 +54,7 @@ def split_by_document(pages: Sequence[Page], data: DataSection, seed: int) -> Sp
     validation = (
         tuple(page for page in pages if page.document in held_out)
         if data.validation_uri is None
-        else tuple(read_pages(data.validation_uri))
+        else tuple(read_some(data.validation_uri))
     )
     return Splits(
         train=train, validation=validation, test=tuple(page for page in pages if page.document in test)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrtune.config import Config, read_config
-from ocrtune.data import split_by_document
+from ocrtune.data.held_out import held_out_pages
 from ocrtune.errors import SourceError
 from ocrtune.evaluation import read_predictions, score_page, summarize
 from ocrtune.families import Mode
@@ -14,7 +14,6 @@ from ocrtune.inputs import InputsRecipe, read_recipe
 from ocrtune.records import Finding, Page
 from ocrtune.reports.records import Curve, CurvePoint, Fact, LearningRow, ReportLine, RunReport
 from ocrtune.reports.wording import format_count, format_percent_tick, format_seconds
-from ocrtune.sources import read_pages
 from ocrtune.text import normalize
 
 MAX_LINES = 100
@@ -62,18 +61,14 @@ def _held_out_lines(run: Path, config: Config, *, step: int) -> tuple[ReportLine
     for prediction in read_predictions(_existing(run / "predictions" / f"step-{step:06d}.jsonl")):
         if prediction.image not in pages:
             raise SourceError(
-                f"the held-out page {prediction.image!r} is not in {config.data.uri} any more", where=str(run)
+                f"the held-out page {prediction.image!r} is not in {config.data.validation_uri or config.data.uri} any more",
+                where=str(run),
             )
         page = pages[prediction.image]
         reference = normalize(page.text or "", config.data.normalization)
         score = score_page(reference, prediction, config.evaluation.normalization)
         lines.append(ReportLine(image=first_image(page), after=score))
     return tuple(lines)
-
-
-def held_out_pages(config: Config) -> Sequence[Page]:
-    """The pages a run holds out to choose its best checkpoint."""
-    return split_by_document(read_pages(config.data.uri), config.data, config.run.seed).validation
 
 
 def first_image(page: Page) -> Any:

@@ -7,6 +7,7 @@ from accelerate import PartialState
 
 from ocrtune.config import Config
 from ocrtune.data import build_examples, check_dataset, check_page, check_splits, split_by_document
+from ocrtune.data.held_out import held_out_pages, spread
 from ocrtune.data.streams import is_stream, open_stream
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
@@ -89,7 +90,7 @@ def num_streamed(config: Config) -> int:
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
     """Held-out pages are checked as any others; pages that are made are right by their making."""
     count, stream = num_streamed(config), open_stream(config.data.uri)
-    validation_pages, skipped, findings = _usable(_held_out_beside(config), config, recipe)
+    validation_pages, skipped, findings = _usable(held_out_pages(config), config, recipe)
     validation = _encoded(validation_pages, config, recipe, tokenizer)
     return TrainingData(
         train=StreamedExamples(stream.page, count, recipe, tokenizer),
@@ -98,23 +99,6 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
         skipped=[*skipped, *validation.skipped],
         materials=stream.maker.materials(),
     )
-
-
-def _held_out_beside(config: Config) -> list[Page]:
-    """The pages of `validation_uri`, and none without it: of a stream no document can be held out."""
-    uri, most = config.data.validation_uri, config.evaluation.max_pages
-    if uri is None:
-        return []
-    if is_stream(uri):
-        return open_stream(uri).first(most)
-    return spread(read_pages(uri), most)
-
-
-def spread(pages: Sequence[Page], most: int) -> list[Page]:
-    """At most `most` of the pages, evenly over their order, so that no document is preferred."""
-    if len(pages) <= most:
-        return list(pages)
-    return [pages[index * len(pages) // most] for index in range(most)]
 
 
 def _usable(
