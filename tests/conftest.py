@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import ImageFont
 
 # The files of a hub are never asked for, and a second thread only waits for the first on a busy machine.
@@ -14,6 +15,10 @@ except ImportError:  # the torch-free tests run without it
     pass
 else:
     torch.set_num_threads(1)
+
+# No test asserts wall time: a busy machine is no mistake.
+settings.register_profile("ocrtune", deadline=None)
+settings.load_profile("ocrtune")
 
 
 @pytest.fixture(scope="session")

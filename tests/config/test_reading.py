@@ -3,7 +3,7 @@ import stat
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocrtune.config import (
@@ -62,6 +62,7 @@ recipes = st.fixed_dictionaries(
 
 
 @given(recipes)
+@example({"model": "m", "data": {"uri": "a\x85b"}})
 def test_any_recipe_reads_back_equal(tmp_path_factory, tree):
     config = parse_config(tree)
     path = tmp_path_factory.mktemp("recipe") / "config.yaml"

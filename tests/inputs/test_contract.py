@@ -111,7 +111,7 @@ class TestRightBatches:
     def test_several_pages_share_a_row_of_unlimited_ocr(self, rows, form):
         assert check_batch(getattr(batch_of(UNLIMITED, *rows), form)(), UNLIMITED, image_id=IMAGE_ID) == []
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         family=st.sampled_from([V1, UNLIMITED]),
         columns=st.integers(1, 32),
@@ -367,7 +367,7 @@ class TestGrids:
         (finding,) = check_batch(published, V1, image_id=IMAGE_ID)
         assert (finding.code, finding.where) == ("grid-swapped", f"row {TILED_ROW}")
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(columns=st.integers(1, 6), rows=st.integers(1, 5), family=st.sampled_from([V1, UNLIMITED]))
     def test_rows_before_columns_are_seen_in_every_grid_that_is_not_square(self, columns, rows, family):
         batch = batch_of(family, [(columns, rows)], global_px=128, tile_px=64)

@@ -72,7 +72,7 @@ def test_labels_are_unshifted_and_only_answer_and_eos_are_learned(tokenizer, dra
     assert inputs.num_prompt_tokens == len(inputs) - 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     target=TEXTS,
     around=st.tuples(TEXTS, TEXTS),

@@ -28,7 +28,7 @@ def allowed(length, prompt, unpadded, window):
     return mask
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_the_mask_is_its_definition(model, data):
     length = data.draw(st.integers(1, 14))

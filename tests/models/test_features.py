@@ -29,7 +29,7 @@ def picture_of(columns, rows, side):
     return torch.stack(tiles).reshape(columns * rows, side * side, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(columns=st.integers(1, 8), rows=st.integers(1, 8), side=st.integers(1, 4), view=st.integers(1, 4))
 def test_with_row_breaks_tiles_are_one_picture_read_line_by_line(columns, rows, side, view):
     found = arrange(

@@ -38,7 +38,7 @@ def forbidden(scores):
 
 
 @given(sequence=sequences, decoding=decodings)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_window_kept_token_by_token_forbids_what_the_rule_says(sequence, decoding):
     window = NgramWindow(decoding, ignored=(PAD, IMAGE))
     for length, token in enumerate(sequence, start=1):
@@ -47,7 +47,7 @@ def test_the_window_kept_token_by_token_forbids_what_the_rule_says(sequence, dec
 
 
 @given(sequence=sequences, decoding=decodings, prompt=st.integers(1, 10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_row_of_its_own_is_guarded_as_transformers_guards_it(sequence, decoding, prompt):
     prompt = min(prompt, len(sequence))
     # transformers refuses an n-gram of 0 tokens, and looks past the window for the prefix of a longer n-gram.
@@ -66,7 +66,7 @@ def test_a_row_of_its_own_is_guarded_as_transformers_guards_it(sequence, decodin
     answers=st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=15),
     decoding=decodings,
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_left_padding_changes_nothing_for_a_row(rows, answers, decoding):
     width = max(len(row) for row in rows)
     batch = [[PAD] * (width - len(row)) + row for row in rows]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from ocrtune.config.problems import tell_problems
-from ocrtune.config.tree import Config
+from ocrtune.config.tree import Config, Section
 from ocrtune.errors import ConfigError
 
 PRESETS = ("lora-gundam", "lora-t4", "full", "tiny-demo")
@@ -65,9 +65,17 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     return result
 
 
+def yaml_text(section: Section) -> str:
+    """The whole of `section` as YAML, which gives an equal one back."""
+    tree = section.model_dump(mode="json")
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    # PyYAML 6.0 folds U+0085 as a line break that it reads back as a space, unless it is escaped.
+    return yaml.safe_dump(tree, sort_keys=False) if "\x85" in text else text
+
+
 def write_config(config: Config, path: Path) -> None:
     """Write the resolved recipe as YAML, atomically; `read_config` gives an equal one back."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = yaml_text(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")

@@ -5,12 +5,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ocrtune.config import apply_overrides
 from ocrtune.config.problems import nearest_key, section_in, tell_problems
-from ocrtune.config.reading import parse_yaml, read_source
+from ocrtune.config.reading import parse_yaml, read_source, yaml_text
 from ocrtune.config.tree import Section
 from ocrtune.errors import ConfigError
 from ocrtune.synth.config import DegradationSection, SynthConfig
@@ -59,7 +58,7 @@ def parse_synth_config(tree: Mapping[str, Any], *, where: str = "") -> SynthConf
 
 def synth_config_text(config: SynthConfig) -> str:
     """The whole recipe as YAML; `read_synth_config` gives an equal one back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml_text(config)
 
 
 def recipe_text(name: str) -> str:
