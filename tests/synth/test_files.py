@@ -207,3 +207,29 @@ def test_a_folder_is_not_gone_on_with_in_other_fonts(tmp_path, monkeypatch):
 def test_a_complete_folder_is_complete_whatever_fonts_there_are(whole, monkeypatch):
     monkeypatch.setattr(Fonts, "digest", lambda _: "others")
     assert write_pages(LINES, whole).num_resumed == 100
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "pages").write_text("")
+    with pytest.raises(SynthError, match="this is a file"):
+        write_pages(FEW, tmp_path / "pages", processes=1)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "findings.json"])
+def test_a_broken_file_of_an_earlier_run_is_named(tmp_path, name):
+    write_pages(FEW, tmp_path, processes=1)
+    (tmp_path / name).write_text("{")
+    with pytest.raises(SynthError, match="missing or broken") as caught:
+        write_pages(FEW, tmp_path, processes=1)
+    assert caught.value.where.endswith(name)
+
+
+def test_a_part_without_rows_is_named(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(files._Parts, "publish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_pages(FEW, tmp_path, processes=1)
+    (part,) = (tmp_path / "parts").iterdir()
+    part.write_text("")
+    with pytest.raises(SynthError, match="missing or broken"):
+        write_pages(FEW, tmp_path, processes=1)

@@ -15,12 +15,13 @@ ARABIC = "ابتثجحخ"
 JOINED = "languagesystem {script} dflt; feature init {{ script {script}; sub {glyph} by {glyph}; }} init;"
 
 
-def make_font(path, characters=LATIN, *, family="Made Up", style="Regular", script=None, notdef=""):
+def make_font(path, characters=LATIN, *, family="Made Up", style="Regular", script=None, notdef="", blank=""):
     glyphs = {ord(character): f"g{ord(character)}" for character in characters}
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder([".notdef", *glyphs.values()])
     builder.setupCharacterMap({**glyphs, **{ord(character): ".notdef" for character in notdef}})
-    builder.setupGlyf({name: TTGlyphPen(None).glyph() for name in (".notdef", *glyphs.values())})
+    drawn = {glyphs[ord(character)] for character in set(characters) - set(blank)}
+    builder.setupGlyf({name: triangle_if(name in drawn) for name in (".notdef", *glyphs.values())})
     builder.setupHorizontalMetrics(dict.fromkeys((".notdef", *glyphs.values()), (500, 0)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
     builder.setupNameTable({"familyName": family, "styleName": style})
@@ -32,6 +33,16 @@ def make_font(path, characters=LATIN, *, family="Made Up", style="Regular", scri
     path.parent.mkdir(parents=True, exist_ok=True)
     builder.save(path)
     return path
+
+
+def triangle_if(drawn):
+    pen = TTGlyphPen(None)
+    if drawn:
+        pen.moveTo((0, 0))
+        pen.lineTo((0, 500))
+        pen.lineTo((500, 0))
+        pen.closePath()
+    return pen.glyph()
 
 
 def find(*paths, **section):
@@ -67,6 +78,12 @@ def test_a_character_drawn_as_a_box_counts_as_lacking(tmp_path):
     fonts = find(make_font(tmp_path / "box.ttf", "abc", notdef="\U00010330"))
     assert fonts.draw(random.Random(0), "abc")
     assert fonts.draw(random.Random(0), "abc\U00010330") is None
+
+
+def test_a_letter_without_an_outline_counts_as_lacking(tmp_path):
+    fonts = find(make_font(tmp_path / "blank.ttf", LATIN, blank="q"))
+    assert fonts.faces[0].can_set("abc")
+    assert not fonts.faces[0].can_set("abcq")
 
 
 def test_a_text_that_no_face_has_gets_none(tmp_path):

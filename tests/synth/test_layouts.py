@@ -408,3 +408,56 @@ def test_a_plain_target_parts_blocks_with_an_empty_line(fonts):
     sheet = make("columns", fonts)
     text = write_target(sheet.blocks, (1, 1), target="plain", family=None)
     assert text.split("\n\n") == [block.target for block in sheet.blocks]
+
+
+SMALL_PAPERS = [(400, (24, 40)), (200, (24, 40)), (200, (90, 90)), (60, (40, 40)), (500, (12, 15))]
+
+
+@pytest.mark.parametrize(("side", "font_px"), SMALL_PAPERS)
+@pytest.mark.parametrize("layout", ["paragraph", "columns", "table", "form", "receipt"])
+def test_on_small_paper_no_letter_is_cut_off_and_no_sheet_is_empty(layout, side, font_px, fonts, monkeypatch):
+    cut = []
+    put = Canvas.put
+
+    def watched(canvas, glyph, pen_x, baseline):
+        bounds = put(canvas, glyph, pen_x, baseline)
+        height, width = glyph.ink.shape
+        if glyph.ink.any() and (
+            bounds is None or (bounds[2] - bounds[0], bounds[3] - bounds[1]) != (width, height)
+        ):
+            cut.append(bounds)
+        return bounds
+
+    monkeypatch.setattr(Canvas, "put", watched)
+    config = SynthConfig(paper=PaperSection(width_px=side, height_px=side, font_px=font_px))
+    for seed in range(20):
+        cut.clear()
+        sheet = make_sheet(layout, Source(), fonts, config, random.Random(seed), longest=40)
+        if sheet is not None:
+            assert not cut
+            assert sheet.blocks
+            assert all(block.target for block in sheet.blocks)
+
+
+def test_a_table_in_the_smallest_type_can_be_set(fonts):
+    config = SynthConfig(paper=PaperSection(font_px=(12, 15)))
+    assert make("table", fonts, config=config).blocks
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_title_that_fills_the_page_leaves_no_text_over_it(seed, fonts):
+    config = SynthConfig(paper=PaperSection(width_px=400, height_px=300, font_px=(24, 40)))
+    sheet = make_sheet("columns", Source(), fonts, config, random.Random(seed), longest=40)
+    boxes = [] if sheet is None else [box(block) for block in sheet.blocks]
+    for one, other in itertools.combinations(boxes, 2):
+        assert one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
+
+
+def test_a_first_word_as_wide_as_the_column_loses_its_indent(fonts):
+    pen = Pen(fonts.faces[0], 30, "de")
+    word = "Donaudampfschifffahrt"
+    width = int(pen.word(word).advance) + 4
+    galley = set_galley(pen, f"{word} und", width, Habit(align="justify", indent_em=2.5))
+    canvas = Canvas(3 * width, 200)
+    galley.put(canvas, 10, 10)
+    assert np.flatnonzero(canvas.grey.any(axis=0)).max() < 10 + width

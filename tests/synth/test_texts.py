@@ -272,3 +272,9 @@ def test_a_digest_is_of_paragraphs_and_words_and_not_of_files(tmp_path):
     ]
     first, same, other = (each.digest() for each in texts)
     assert first == same != other
+
+
+def test_a_word_list_without_a_word_is_an_error_that_names_it(tmp_path):
+    path = write(tmp_path / "words.txt", "")
+    with pytest.raises(SynthError, match=r"no word in 'en' in 1 files.*\n  where: .*words\.txt"):
+        read(words=(path,))

@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ocrtune.config import parse_config, write_config
+from ocrtune.data import split_by_document
+from ocrtune.data.held_out import held_out_pages, spread
 from ocrtune.data.streams import open_stream
-from ocrtune.errors import ConfigError
+from ocrtune.errors import ConfigError, SequenceTooLong
 from ocrtune.inputs import Tokenizer
-from ocrtune.inputs.streamed import StreamedExamples
+from ocrtune.inputs.streamed import MOST_TRIED, StreamedExamples
 from ocrtune.models.tiny import RECIPE, build_tiny_checkpoint
 from ocrtune.reports import report_run
+from ocrtune.sources import read_pages
 from ocrtune.training import train
 
 STEPS, SAVE_EVERY, BATCH = 28, 4, 4
@@ -140,3 +144,42 @@ def test_the_report_of_a_run_shows_lines_of_its_held_out_stream(lines, tmp_path)
     references = [line.after.reference for line in report.lines]
     assert references == [page.text for page in open_stream(f"synth:{lines}").first(3)]
     assert report.after.pages == 3
+
+
+def test_the_report_finds_the_pages_of_a_run_on_files_that_is_scored_on_a_stream(
+    lines, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ocrtune.data.streams.MOST_LOOKED_AT", 9)
+    tree = config(lines, tmp_path / "run", guidance=None).model_dump(mode="json")
+    tree["data"] = {"uri": "builtin", "validation_uri": f"synth:{lines}"}
+    tree["evaluation"]["max_pages"] = 4
+    run = parse_config(tree)
+    splits = split_by_document(read_pages("builtin"), run.data, run.run.seed)
+    assert [page.name for page in held_out_pages(run)] == [page.name for page in spread(splits.validation, 4)]
+
+
+def test_a_page_that_is_too_long_is_listed_and_another_one_stands_for_it(lines, tmp_path):
+    tokenizer = Tokenizer.read(build_tiny_checkpoint(tmp_path / "tiny", seed=0))
+    make = open_stream(f"synth:{lines}").page
+    longest = max(len(example) for example in StreamedExamples(make, 10, RECIPE, tokenizer))
+    tight = replace(RECIPE, max_tokens=longest - 1)
+    with pytest.raises(SequenceTooLong):
+        list(StreamedExamples(make, 10, tight, tokenizer))
+    skipped = []
+    examples = list(StreamedExamples(make, 10, tight, tokenizer, on_too_long=skipped.append))
+    assert len(examples) == 10
+    assert max(len(example) for example in examples) < longest
+    assert skipped
+    assert {finding.code for finding in skipped} == {SequenceTooLong.code}
+
+
+def test_a_stream_of_nothing_but_long_pages_is_an_error(lines, tmp_path):
+    tokenizer = Tokenizer.read(build_tiny_checkpoint(tmp_path / "tiny", seed=0))
+    make = open_stream(f"synth:{lines}").page
+    skipped = []
+    examples = StreamedExamples(
+        make, 10, replace(RECIPE, max_tokens=8), tokenizer, on_too_long=skipped.append
+    )
+    with pytest.raises(SequenceTooLong):
+        examples[0]
+    assert len(skipped) == MOST_TRIED - 1

@@ -18,13 +18,12 @@ def held_out_pages(config: Config) -> list[Page]:
         OcrtuneError: A source cannot be read or split.
     """
     uri, most = config.data.validation_uri, config.evaluation.max_pages
-    if uri is not None and is_stream(uri):
-        return open_stream(uri).first(most)
     if not is_stream(config.data.uri):
-        return spread(
-            split_by_document(read_pages(config.data.uri), config.data, config.run.seed).validation, most
-        )
-    return [] if uri is None else spread(read_pages(uri), most)
+        splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
+        return spread(splits.validation, most)
+    if uri is None:
+        return []
+    return open_stream(uri).first(most) if is_stream(uri) else spread(read_pages(uri), most)
 
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:

@@ -78,7 +78,7 @@ def encode_all(
         except SequenceTooLong as error:
             if on_too_long == "error":
                 raise
-            skipped.append(_skip(example, error))
+            skipped.append(left_out(example, error))
     return encoded, skipped
 
 
@@ -123,7 +123,7 @@ class EncodedExamples(Sequence[ModelInputs]):
                 skips = on_too_long if isinstance(error, SequenceTooLong) else on_error
                 if skips != "skip":
                     raise
-                self.skipped.append(_skip(example, error))
+                self.skipped.append(left_out(example, error))
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -257,7 +257,8 @@ def _place(example: Example) -> str:
     return f"{example.where}: {example.name}" if example.where else example.name
 
 
-def _skip(example: Example, error: OcrtuneError) -> Finding:
+def left_out(example: Example, error: OcrtuneError) -> Finding:
+    """That an example cannot be used, and why."""
     return Finding(
         code=error.code,
         severity="warning",

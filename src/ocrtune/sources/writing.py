@@ -34,5 +34,14 @@ def make_readable(path: Path) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write one JSON object a line, atomically; letters beyond ASCII stay readable."""
-    lines = (json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows)
-    write_text_atomically(path, "".join(f"{line}\n" for line in lines))
+    write_text_atomically(path, "".join(map(_line, rows)))
+
+
+def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
+    """Add one JSON object as a line, in one write: several processes may do so."""
+    with path.open("ab", buffering=0) as file:
+        file.write(_line(row).encode())
+
+
+def _line(row: Mapping[str, object]) -> str:
+    return json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n"

@@ -90,9 +90,8 @@ def _read_corpus(code: str, samples: bool, paths: tuple[Path, ...], lists: tuple
     prose = tuple(dict.fromkeys(_prose(_read_each(paths, unreadable), language)))
     listed = tuple(dict.fromkeys(_listed(_read_each(lists, unreadable), language)))
     if (paths and not prose) or (lists and not listed):
-        raise _nothing_kept(
-            code, "word" if prose else "paragraph", lists if prose else paths, len(unreadable)
-        )
+        what, files = ("paragraph", paths) if paths and not prose else ("word", lists)
+        raise _nothing_kept(code, what, files, len(unreadable))
     prose = tuple(dict.fromkeys((*(_read_sample(code) if samples else ()), *prose)))
     return Corpus(prose, listed or tuple(dict.fromkeys(_words_of(prose, language))), len(unreadable))
 

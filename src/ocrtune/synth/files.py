@@ -10,10 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ocrtune import __version__
 from ocrtune.errors import SynthError
@@ -107,7 +108,7 @@ def write_pages(
         pass
     if not complete:
         parts.publish()
-    findings = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
+    findings = _read_json(folder / FINDINGS)
     return Written(
         manifest=folder / MANIFEST,
         findings=folder / FINDINGS,
@@ -125,6 +126,8 @@ def _open(parts: "_Parts", *, resume: bool) -> None:
         SynthError: Something else lies there.
     """
     folder = parts.folder
+    if folder.exists() and not folder.is_dir():
+        raise SynthError("pages go into a folder, and this is a file", where=str(folder), hint="name another")
     # Another version may draw the same recipe in another way.
     settings: dict[str, object] = {"ocrtune": __version__, "images": parts.images}
     if not (folder / MANIFEST).exists():
@@ -147,7 +150,7 @@ def _open(parts: "_Parts", *, resume: bool) -> None:
 
 
 def _require_same(folder: Path, wanted: Mapping[str, object], *, resume: bool) -> None:
-    found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    found = _read_json(folder / SETTINGS)
     found |= read_synth_config(folder / CONFIG).model_dump(mode="json")
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing or not resume:
@@ -208,9 +211,8 @@ class _Parts:
         temporary = self.folder / f".{MANIFEST}.tmp"
         with temporary.open("wb") as manifest:
             for part in self.all:
-                counts, *rows = self.path(part).read_bytes().splitlines(keepends=True)
+                told, rows = _read_part(self.path(part))
                 manifest.writelines(rows)
-                told = json.loads(counts)
                 misses.update(told["misses"])
                 lacking.update(told["lacking"])
         findings = {"texts_without_font": misses, "fonts_lacking_letters": lacking}
@@ -235,6 +237,33 @@ class _Parts:
 
 def _row(sample: Sample) -> dict[str, object]:
     return {"text": sample.text, "document": sample.document, "synth": sample.facts}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """What an earlier run wrote."""
+    with _naming(path):
+        read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+def _read_part(path: Path) -> tuple[dict[str, Any], list[bytes]]:
+    """The counts of a part, and its rows as they are written."""
+    with _naming(path):
+        counts, *rows = path.read_bytes().splitlines(keepends=True)
+        return json.loads(counts), rows
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A file of the folder that is gone or broken, as an error that names it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise SynthError(
+            "a file that this command wrote is missing or broken",
+            where=str(path),
+            hint="delete the folder, or write to another one",
+        ) from error
 
 
 def _json_text(value: object) -> str:

@@ -8,7 +8,7 @@ import struct
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from fontTools.pens.boundsPen import ControlBoundsPen  # type: ignore[import-untyped]  # has no types
 from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped]  # has no types
 
 from ocrtune.errors import SynthError
@@ -45,6 +46,8 @@ DEFAULT_WITHOUT = (
 
 REDRAWS = 48
 """Faces drawn in vain before all of them are asked; of the system's fonts one in three has Latin letters."""
+
+MOST_BYTES_OF_A_BLANK = 12
 
 _NO_INK = frozenset(
     character
@@ -282,7 +285,33 @@ def _read_face(path: Path) -> Face | None:
 
 def _characters(font: Any) -> frozenset[int]:
     glyphs: dict[int, str] = font["cmap"].getBestCmap() or {}
-    return frozenset(code for code, glyph in glyphs.items() if glyph != ".notdef")
+    is_blank = _blank_glyphs(font)
+    return frozenset(
+        code
+        for code, glyph in glyphs.items()
+        if glyph != ".notdef" and (chr(code) in _NO_INK or not is_blank(glyph))
+    )
+
+
+def _blank_glyphs(font: Any) -> Callable[[str], bool]:
+    """Which glyphs have no outline: some fonts keep the code points of letters that nobody has drawn yet."""
+    if "glyf" in font:
+        places, order = font["loca"].locations, font.getReverseGlyphMap()
+        return lambda glyph: places[order[glyph]] == places[order[glyph] + 1]
+    if "CFF " not in font:
+        return lambda _: False
+    programs = font["CFF "].cff.topDictIndex[0].CharStrings
+
+    def is_blank(glyph: str) -> bool:
+        program = programs[glyph]
+        # Running all of them would take seconds; one of a few bytes may still call a shared outline.
+        if program.bytecode is not None and len(program.bytecode) > MOST_BYTES_OF_A_BLANK:
+            return False
+        pen = ControlBoundsPen(None)
+        program.draw(pen)
+        return pen.bounds is None
+
+    return is_blank
 
 
 def _scripts(font: Any) -> frozenset[str]:

@@ -76,6 +76,11 @@ class Language:
         return text.upper()
 
 
+def with_capital(text: str) -> str:
+    """Its first letter a capital, where it has one."""
+    return text[:1].upper() + text[1:]
+
+
 _EN = Language(
     code="en",
     script="A-Za-z",

@@ -130,9 +130,10 @@ class Maker:
             misses[source.language] += 1
         languages = ", ".join(sorted(misses))
         raise SynthError(
-            f"no font has the letters of {MOST_DRAWS} texts in a row, in {languages}",
+            f"no font has the letters of {MOST_DRAWS} texts in a row, in {languages}, or none of them fits the paper",
             where=f"sample {number}",
-            hint="name fonts of the script in fonts.paths; `ocrtune synth --list` counts those of the system",
+            hint="name fonts of the script in fonts.paths (`ocrtune synth --list` counts those of the system), "
+            "or take larger paper or a smaller paper.font_px",
         )
 
     def _letters(self, number: int, rng: random.Random) -> int:

@@ -1,7 +1,9 @@
 """Pages → checked examples, split by document; what is left out is counted and listed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from accelerate import PartialState
 
@@ -15,6 +17,8 @@ from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
 from ocrtune.sources import read_pages
+from ocrtune.sources.writing import append_jsonl
+from ocrtune.training.folder import RunFolder
 
 MOST_PAGES_OPENED = 5000
 """Up to so many pages every image is opened before the first step; of more only the headers are read."""
@@ -93,12 +97,27 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
     validation_pages, skipped, findings = _usable(held_out_pages(config), config, recipe)
     validation = _encoded(validation_pages, config, recipe, tokenizer)
     return TrainingData(
-        train=StreamedExamples(stream.page, count, recipe, tokenizer),
+        train=StreamedExamples(
+            stream.page,
+            count,
+            recipe,
+            tokenizer,
+            on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
+        ),
         validation=validation.examples,
         findings=findings,
         skipped=[*skipped, *validation.skipped],
         materials=stream.maker.materials(),
     )
+
+
+def _listing(config: Config) -> Callable[[Finding], None]:
+    """Lists what is left out while the run goes on, from whatever process."""
+    return partial(_list, RunFolder(Path(config.run.folder)).skipped)
+
+
+def _list(path: Path, finding: Finding) -> None:
+    append_jsonl(path, finding.as_dict())
 
 
 def _usable(

@@ -30,7 +30,7 @@ SAMPLES_PER_EDGE = 12
 MOST_SKEW_DEGREES = 1.2
 MOST_SLOPE_OF_A_LINE = 0.012
 MOST_KEYSTONE = 0.07
-CELL_EM = 1.5
+CELL_EM, CELLS_ACROSS, LEAST_CELL_PX = 1.5, 12, 4.0
 SEEN_DESK = 0.6
 """How often a camera sees what the page lies on."""
 
@@ -192,10 +192,18 @@ def warp(
     )
     ends = np.cumsum([len(piece) for piece in pieces])[:-1]
     _, *impression.outlines, impression.letters = np.split(moved + np.array([left, top]), ends)
-    cell = CELL_EM * impression.em_px if cell_px is None else cell_px
+    cell = _cell_px(impression) if cell_px is None else cell_px
     mesh = _mesh(lambda points: source(points - (left, top)), size, cell)
     impression.shares = _resample(impression, mesh, size, beside)
     return left, top
+
+
+def _cell_px(impression: Impression) -> float:
+    """Small against letters, and against a picture that is not many letters wide and so bends more."""
+    if impression.is_line:
+        return CELL_EM * impression.em_px
+    side = min(impression.width, impression.height)
+    return max(LEAST_CELL_PX, min(CELL_EM * impression.em_px, side / CELLS_ACROSS))
 
 
 def _content(impression: Impression) -> tuple[float, float, float, float]:

@@ -7,7 +7,7 @@ from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Canvas, Pen, make_block
 from ocrtune.synth.fonts import Fonts
-from ocrtune.synth.layouts.galley import Align, Habit, put_line, set_galley, width_of, words_of
+from ocrtune.synth.layouts.galley import Align, Habit, fits_between, put_line, set_galley, width_of, words_of
 from ocrtune.synth.layouts.page import Filling, Margins, draw_margins
 from ocrtune.synth.layouts.paragraph import LETTER_EM, draw_habit, draw_title, facts_of, set_title
 from ocrtune.synth.sheet import Block, Sheet
@@ -112,6 +112,8 @@ def _set_page(
     if title is not None:
         over.add_lines("title", title)
         over.skip(rng.uniform(0.5, 1.5) * pen.size_px)
+    if over.full:
+        return [*above, *over.blocks, *below]
     gutter = round(rng.uniform(1.0, 2.0) * pen.size_px)
     column = (width - margins.left - margins.right - gutter * (num_columns - 1)) // num_columns
     lefts = [margins.left + number * (column + gutter) for number in range(num_columns)]
@@ -156,10 +158,13 @@ def _set_edges(
         ("page_number", content.number, content.number_above),
     ):
         words = words_of(text, right_to_left=pen.right_to_left)
+        baseline = head_baseline if at_top else foot_baseline
         if not words or width_of(small, words) > WIDEST_HEAD * (sides[1] - sides[0]):
             continue
+        if not fits_between(small, words, baseline, (0, height)):
+            continue
         align: Align = "end" if at_top and kind == "page_number" else rng.choice(("start", "center"))
-        box = put_line(canvas, small, words, sides, head_baseline if at_top else foot_baseline, align=align)
+        box = put_line(canvas, small, words, sides, baseline, align=align)
         if box is not None:
             (above if at_top else below).append(make_block(kind, text, box))
     if above and happens(rng, 0.4):

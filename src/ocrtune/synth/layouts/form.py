@@ -10,6 +10,7 @@ from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import FULL_INK, Box, Canvas, Pen, bounds_of, make_block
 from ocrtune.synth.fonts import Face, Fonts
+from ocrtune.synth.languages import with_capital
 from ocrtune.synth.layouts.galley import Word, put_line, width_of, words_of
 from ocrtune.synth.layouts.page import draw_margins
 from ocrtune.synth.layouts.paragraph import draw_title, set_title
@@ -117,9 +118,9 @@ def _draw_field(source: TextSource, rng: random.Random) -> tuple[str, str]:
     """A label without its colon, and a value."""
     label = " ".join(source.words(rng, rng.choice((1, 1, 2, 3))))
     if happens(rng, 0.45):
-        return label[:1].upper() + label[1:], source.number(rng)
+        return with_capital(label), source.number(rng)
     words = source.words(rng, rng.choice((1, 2, 2, 3, 4)))
-    return label[:1].upper() + label[1:], " ".join(word[:1].upper() + word[1:] for word in words)
+    return with_capital(label), " ".join(map(with_capital, words))
 
 
 def _put_title(

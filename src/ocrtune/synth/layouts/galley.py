@@ -131,6 +131,8 @@ def set_galley(pen: Pen, text: str, width_px: int, habit: Habit) -> Galley | Non
     ]
     if not words:
         return None
+    if habit.indent_em * pen.size_px + _width(pen, words[0]) > width_px:
+        habit = replace(habit, indent_em=0.0)
     lines = _break(pen, words, width_px, habit)
     glyphs = [pen.word(word.drawn) for word in words]
     above = max(ASCENT_EM * pen.size_px, *(-glyph.top for glyph in glyphs))
@@ -217,6 +219,14 @@ def width_of(pen: Pen, words: Sequence[Word], space: float = 1.0) -> float:
     """Pixels that words take on one line."""
     pieces = pieces_of(words)
     return sum(pen.word(piece).advance for piece in pieces) + pen.space_px * space * (len(pieces) - 1)
+
+
+def fits_between(pen: Pen, words: Sequence[Word], baseline: float, rows: tuple[float, float]) -> bool:
+    """Whether the ink of words on a baseline stays between two rows."""
+    glyphs = [pen.word(piece) for piece in pieces_of(words)]
+    above = min(glyph.top for glyph in glyphs)
+    below = max(glyph.top + glyph.ink.shape[0] for glyph in glyphs)
+    return rows[0] <= round(baseline) + above and round(baseline) + below <= rows[1]
 
 
 def _put_glyphs(

@@ -6,7 +6,7 @@ from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Canvas, Pen, make_block
 from ocrtune.synth.fonts import Fonts
-from ocrtune.synth.languages import get_language
+from ocrtune.synth.languages import get_language, with_capital
 from ocrtune.synth.layouts.galley import Galley, Habit, set_galley
 from ocrtune.synth.sheet import Block, Sheet
 from ocrtune.synth.texts import TextSource
@@ -26,6 +26,8 @@ def make_paragraph(source: TextSource, fonts: Fonts, paper: PaperSection, rng: r
     size = rng.randint(*paper.font_px)
     margins = tuple(round(rng.uniform(0.35, 1.0) * size) for _ in range(4))
     room = paper.width_px - margins[0] - margins[2]
+    if room < size:
+        return None
     width = min(round(rng.uniform(NARROWEST_EM, WIDEST_EM) * size), room)
     text = source.paragraph(rng, round(rng.randint(2, 9) * width / (LETTER_EM * size)))
     title = draw_title(source, rng) if happens(rng, 0.25) else ""
@@ -41,6 +43,8 @@ def make_paragraph(source: TextSource, fonts: Fonts, paper: PaperSection, rng: r
     if not kept:
         return None
     canvas, blocks = _put_below_each_other(kept, margins, paper.height_px, rng)
+    if not blocks:
+        return None
     facts = {"font": face.family, "style": face.style, "size_px": size, "spacing": facts_of(habit)}
     return Sheet(ink=canvas.ink, blocks=tuple(blocks), em_px=float(size), facts=facts)
 
@@ -71,7 +75,7 @@ def draw_title(source: TextSource, rng: random.Random, most: int = 6) -> str:
     words = source.words(rng, rng.randint(1, most))
     if happens(rng, 0.3):
         return get_language(source.language).upper(" ".join(words))
-    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+    return " ".join([with_capital(words[0]), *words[1:]])
 
 
 def set_title(pen: Pen, title: str, width_px: int, rng: random.Random) -> Galley | None:
@@ -94,7 +98,7 @@ def _put_below_each_other(
         head = galley.split(fitting)[0]
         placed.append((kind, head, height))
         height += head.height_px + skip
-    canvas = Canvas(galleys[-1][1].width_px + left + right, int(height - skip + below) + 1)
+    canvas = Canvas(galleys[-1][1].width_px + left + right, max(1, int(height - skip + below) + 1))
     blocks = []
     for kind, galley, top in placed:
         box = galley.put(canvas, left, top)

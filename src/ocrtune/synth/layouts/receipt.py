@@ -8,7 +8,7 @@ from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import Box, Canvas, Pen, bounds_of, make_block
 from ocrtune.synth.fonts import Face, Fonts
-from ocrtune.synth.languages import base_code, get_language
+from ocrtune.synth.languages import base_code, get_language, with_capital
 from ocrtune.synth.layouts.galley import Word, put_line, width_of, words_of
 from ocrtune.synth.sheet import Sheet
 from ocrtune.synth.texts import TextSource
@@ -79,22 +79,20 @@ def draw_rows(source: TextSource, rng: random.Random) -> list[Row]:
     digits = facts.digits if happens(rng, NATIVE_DIGITS) else ASCII_DIGITS
     cents = [round(10 ** rng.uniform(1.7, 4.3)) for _ in range(rng.randint(2, 14))]
     name = " ".join(source.words(rng, rng.randint(1, 2)))
-    rows = [Row(facts.upper(name) if happens(rng, 0.6) else _capital(name))]
-    rows += [Row(_capital(" ".join(source.words(rng, 3)))) for _ in range(rng.randint(0, 2))]
+    rows = [Row(facts.upper(name) if happens(rng, 0.6) else with_capital(name))]
+    rows += [Row(with_capital(" ".join(source.words(rng, 3)))) for _ in range(rng.randint(0, 2))]
     rows += [Row(_write_digits(_draw_time(rng), digits)), Row("")]
     capitals = happens(rng, 0.3)
     for amount in cents:
         item = " ".join(source.words(rng, rng.choice((1, 2, 2, 3))))
-        rows.append(Row(facts.upper(item) if capitals else _capital(item), _price(amount, language, digits)))
-    total = rng.choice(TOTALS.get(language) or (_capital(source.words(rng, 1)[0]),))
+        rows.append(
+            Row(facts.upper(item) if capitals else with_capital(item), _price(amount, language, digits))
+        )
+    total = rng.choice(TOTALS.get(language) or (with_capital(source.words(rng, 1)[0]),))
     rows += [Row(""), Row(total, _price(sum(cents), language, digits))]
     if happens(rng, 0.6):
-        rows += [Row(""), Row(_capital(" ".join(source.words(rng, rng.randint(2, 4)))))]
+        rows += [Row(""), Row(with_capital(" ".join(source.words(rng, rng.randint(2, 4)))))]
     return rows
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _draw_time(rng: random.Random) -> str:

@@ -12,6 +12,7 @@ from ocrtune.synth.chance import happens
 from ocrtune.synth.config import PaperSection
 from ocrtune.synth.drawing import FULL_INK, Box, Canvas, Pen, bounds_of
 from ocrtune.synth.fonts import Fonts
+from ocrtune.synth.languages import with_capital
 from ocrtune.synth.layouts.galley import Align, Galley, Habit, set_galley, width_of, words_of
 from ocrtune.synth.layouts.page import Filling, draw_margins
 from ocrtune.synth.layouts.paragraph import draw_habit, draw_title, facts_of, set_title
@@ -172,7 +173,7 @@ def draw_rows(source: TextSource, rng: random.Random) -> tuple[Rows, tuple[bool,
     """Texts of all cells, the head first, and which columns hold numbers."""
     num_columns = rng.randint(FEWEST_COLUMNS, MOST_COLUMNS)
     numeric = tuple(happens(rng, 0.15 if column == 0 else 0.65) for column in range(num_columns))
-    head = tuple(_capital(" ".join(source.words(rng, rng.choice((1, 1, 2))))) for _ in numeric)
+    head = tuple(with_capital(" ".join(source.words(rng, rng.choice((1, 1, 2))))) for _ in numeric)
     body = tuple(
         tuple(_draw_cell(source, is_number, rng) for is_number in numeric) for _ in range(rng.randint(2, 14))
     )
@@ -245,11 +246,7 @@ def _draw_cell(source: TextSource, is_number: bool, rng: random.Random) -> str:
         return ""
     if is_number:
         return source.number(rng)
-    return _capital(" ".join(source.words(rng, rng.choice((1, 1, 2, 3, 4)))))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return with_capital(" ".join(source.words(rng, rng.choice((1, 1, 2, 3, 4)))))
 
 
 def _fit(
@@ -258,7 +255,7 @@ def _fit(
     """The pen and the widths of as many columns as fit with it."""
     for num_columns in range(len(rows[0]), FEWEST_COLUMNS - 1, -1):
         small = pen
-        while small.size_px >= SMALLEST_PX:
+        while small.size_px >= min(SMALLEST_PX, pen.size_px):
             widths = _widths(small, [row[:num_columns] for row in rows], numeric, width_px, look)
             if widths is not None:
                 return small, widths
