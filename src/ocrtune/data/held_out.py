@@ -6,7 +6,7 @@ from ocrtune.config import Config
 from ocrtune.data.splits import split_by_document
 from ocrtune.data.streams import is_stream, open_stream
 from ocrtune.records import Page
-from ocrtune.sources import read_pages
+from ocrtune.sources import SourcePages, read_pages, read_source
 
 
 def held_out_pages(config: Config) -> list[Page]:
@@ -17,14 +17,23 @@ def held_out_pages(config: Config) -> list[Page]:
     Raises:
         OcrtuneError: A source cannot be read or split.
     """
+    return held_out_source(config).pages
+
+
+def held_out_source(config: Config) -> SourcePages:
+    """The pages of `held_out_pages`, and what was odd about their source if they have one of their own.
+
+    Raises:
+        OcrtuneError: As `held_out_pages`.
+    """
     uri, most = config.data.validation_uri, config.evaluation.max_pages
     if uri is not None and is_stream(uri):
-        return open_stream(uri).first(most)
+        return SourcePages(pages=open_stream(uri).first(most), findings=[])
     if not is_stream(config.data.uri):
-        return spread(
-            split_by_document(read_pages(config.data.uri), config.data, config.run.seed).validation, most
-        )
-    return [] if uri is None else spread(read_pages(uri), most)
+        splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
+        return SourcePages(pages=spread(splits.validation, most), findings=list(splits.findings))
+    source = SourcePages(pages=[], findings=[]) if uri is None else read_source(uri)
+    return SourcePages(pages=spread(source.pages, most), findings=source.findings)
 
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:
