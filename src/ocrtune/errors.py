@@ -7,6 +7,8 @@
     ├── SourceError                       pages cannot be read
     │   ├── ManifestError                 a manifest line is broken
     │   ├── ImageError                    an image is missing, broken or empty
+    │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
+    │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
     │   ├── ModeError                     no such mode, or a mode the family cannot see
@@ -127,6 +129,18 @@ class ImageError(SourceError):
     """An image is missing, broken or empty."""
 
     code = "image"
+
+
+class TranscriptError(SourceError):
+    """XML of a transcription is broken, too large or of an unknown kind."""
+
+    code = "transcript"
+
+
+class UnsafeXml(TranscriptError):
+    """XML declares entities or an external DTD, which no transcription needs."""
+
+    code = "unsafe-xml"
 
 
 class InputsError(OcrtuneError):

@@ -12,8 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-ImageSource = Path | Image.Image
-"""An image on disk, or one in memory."""
+Corners = tuple[tuple[float, float], ...]
+"""(x, y) in pixels of an upright image, one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A part of an image on disk, cut out when it is asked for.
+
+    Attributes:
+        path: The whole image.
+        polygon: Around the part, at least three corners, in pixels of the upright image.
+        baseline: What the letters stand on, at least two points; tells how the part is to be turned.
+        margin_px: How much paper is left around the polygon's bounds.
+    """
+
+    path: Path
+    polygon: Corners
+    baseline: Corners | None = None
+    margin_px: int = 0
+
+
+ImageSource = Path | Image.Image | Cut
+"""An image on disk, one in memory, or a part of one on disk."""
 
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""

@@ -235,7 +235,7 @@ def test_lazily_encoded_examples_are_what_encode_makes(tokenizer, draw_page, tmp
 
 def test_lengths_and_skips_are_known_without_decoding_an_image(tokenizer, draw_page, tmp_path, monkeypatch):
     draw_page(130, 60).save(tmp_path / "page.png")
-    monkeypatch.setattr("ocrtune.inputs.sizes.open_image", lambda source: pytest.fail("decoded"))
+    monkeypatch.setattr("ocrtune.sources.sizes.open_image", lambda source: pytest.fail("decoded"))
     examples = [
         make_example(tmp_path / "page.png", target="short"),
         make_example(tmp_path / "page.png", target="x" * 100),

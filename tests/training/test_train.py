@@ -1,5 +1,6 @@
 import importlib
 import json
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -172,6 +173,29 @@ def test_pages_with_errors_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_
     assert result.num_train_pages == 8
     skipped = [json.loads(line) for line in (result.run / "skipped.jsonl").read_text().splitlines()]
     assert "missing.png" in skipped[0]["where"]
+
+
+def test_pages_that_a_source_leaves_out_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_path, manifest):
+    line = '<TextLine id="l"><Coords points="0,0 60,0 60,40 0,40"/><TextEquiv><Unicode>cat</Unicode></TextEquiv></TextLine>'
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / "data" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "data" / name).write_text(
+            '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"><Page imageFilename="a.png">'
+            f'<TextRegion id="r">{line}</TextRegion></Page></PcGts>'.replace(
+                "a.png", name.replace("xml", "png")
+            )
+        )
+    shutil.copy(manifest.parent / "0.png", tmp_path / "data" / "a.png")
+    changes = (
+        f"data.uri=page:{tmp_path / 'data'}",
+        "data.validation_documents=[]",
+        "data.validation_fraction=0",
+    )
+    with pytest.raises(TrainingError, match="image-missing"):
+        train(recipe.config(tmp_path / "stop", *changes))
+    result = train(recipe.config(tmp_path / "skip", *changes, "data.on_error=skip", "training.max_steps=1"))
+    assert (result.num_skipped, result.num_train_pages) == (1, 1)
+    assert "b.png" in (result.run / "skipped.jsonl").read_text()
 
 
 def test_too_long_pages_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_path):

@@ -12,7 +12,10 @@ from ocrtune.progress import say
 
 def command(
     pages: Annotated[
-        str, typer.Argument(help="A JSONL manifest, a folder of images with .txt, one image, or builtin.")
+        str,
+        typer.Argument(
+            help="A JSONL manifest, a folder of images with .txt, PAGE XML, ALTO or hOCR, one image, or builtin."
+        ),
     ],
     *,
     family: Annotated[

@@ -39,7 +39,10 @@ class OnError(StrEnum):
 def command(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a run, an export, or a model folder.")],
     pages: Annotated[
-        str, typer.Argument(help="A JSONL manifest, a folder of images, one image, or builtin.")
+        str,
+        typer.Argument(
+            help="A JSONL manifest, a folder of images, PAGE XML, ALTO or hOCR, one image, or builtin."
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The JSONL file to write.")] = Path(

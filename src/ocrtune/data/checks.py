@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ocrtune.data.texts import check_text
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
-from ocrtune.records import Finding, ImageSource, Page
+from ocrtune.records import Cut, Finding, ImageSource, Page
 from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization, normalize
 
@@ -188,10 +189,18 @@ def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> It
 
 
 def _content(source: ImageSource) -> bytes | None:
-    """A digest of a file's bytes or of an image's pixels; None for a file that is not there."""
+    """A digest of a file's bytes, with the outline of a part, or of an image's pixels; None for a missing file."""
     if isinstance(source, Path):
-        return blake2b(source.read_bytes(), digest_size=16).digest() if source.is_file() else None
+        return _file_content(source, source.stat().st_mtime_ns) if source.is_file() else None
+    if isinstance(source, Cut):
+        file = _content(source.path)
+        return file and blake2b(file + repr(source.polygon).encode(), digest_size=16).digest()
     return blake2b(repr((source.mode, source.size)).encode() + source.tobytes(), digest_size=16).digest()
+
+
+@lru_cache(maxsize=1)
+def _file_content(path: Path, changed_ns: int) -> bytes:  # noqa: ARG001 - a changed file has another content
+    return blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 def _shared_document(document: str, first: str, part: str) -> Finding:

@@ -6,7 +6,7 @@ from ocrtune.config import Config
 from ocrtune.data.splits import split_by_document
 from ocrtune.data.streams import is_stream, open_stream
 from ocrtune.records import Page
-from ocrtune.sources import read_pages
+from ocrtune.sources import SourcePages, read_pages, read_source
 
 
 def held_out_pages(config: Config) -> list[Page]:
@@ -17,13 +17,25 @@ def held_out_pages(config: Config) -> list[Page]:
     Raises:
         OcrtuneError: A source cannot be read or split.
     """
+    return held_out_source(config).pages
+
+
+def held_out_source(config: Config) -> SourcePages:
+    """The pages of `held_out_pages`, and what was odd about their source if they have one of their own.
+
+    Raises:
+        OcrtuneError: As `held_out_pages`.
+    """
     uri, most = config.data.validation_uri, config.evaluation.max_pages
     if not is_stream(config.data.uri):
         splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
-        return spread(splits.validation, most)
+        return SourcePages(pages=spread(splits.validation, most), findings=list(splits.findings))
     if uri is None:
-        return []
-    return open_stream(uri).first(most) if is_stream(uri) else spread(read_pages(uri), most)
+        return SourcePages(pages=[], findings=[])
+    if is_stream(uri):
+        return SourcePages(pages=open_stream(uri).first(most), findings=[])
+    source = read_source(uri)
+    return SourcePages(pages=spread(source.pages, most), findings=source.findings)
 
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from ocrtune.config import DataSection
 from ocrtune.data.streams import read_some
 from ocrtune.errors import ConfigError
-from ocrtune.records import Page
+from ocrtune.records import Finding, Page
 
 MOST_DOCUMENTS_TOLD = 10
 
@@ -21,11 +21,13 @@ class Splits:
         train: Learned from.
         validation: Decoded during training to choose a checkpoint; may be empty.
         test: Used for neither; may be empty.
+        findings: What was odd about a source of held-out pages of their own.
     """
 
     train: tuple[Page, ...]
     validation: tuple[Page, ...]
     test: tuple[Page, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def split_by_document(pages: Sequence[Page], data: DataSection, seed: int) -> Splits:
@@ -51,13 +53,13 @@ def split_by_document(pages: Sequence[Page], data: DataSection, seed: int) -> Sp
             [f"data: no page of {data.uri!r} is left to learn from"],
             hint="hold out fewer documents",
         )
-    validation = (
-        tuple(page for page in pages if page.document in held_out)
-        if data.validation_uri is None
-        else tuple(read_some(data.validation_uri))
-    )
+    own = None if data.validation_uri is None else read_some(data.validation_uri)
+    held_out_pages = [page for page in pages if page.document in held_out] if own is None else own.pages
     return Splits(
-        train=train, validation=validation, test=tuple(page for page in pages if page.document in test)
+        train=train,
+        validation=tuple(held_out_pages),
+        test=tuple(page for page in pages if page.document in test),
+        findings=() if own is None else tuple(own.findings),
     )
 
 

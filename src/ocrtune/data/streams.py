@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ocrtune.progress import say, track
 from ocrtune.records import Page
-from ocrtune.sources.reading import SYNTH, read_pages
+from ocrtune.sources.reading import SYNTH, SourcePages, read_source
 from ocrtune.synth import Maker, read_synth_config
 
 MOST_LOOKED_AT = 200
@@ -45,13 +45,13 @@ def open_stream(uri: str) -> PageStream:
     return PageStream(Maker(read_synth_config(uri.removeprefix(SYNTH))))
 
 
-def read_some(uri: str) -> list[Page]:
-    """The pages of a source; of a stream the first `MOST_LOOKED_AT`, which is said.
+def read_some(uri: str) -> SourcePages:
+    """The pages of a source and its findings; of a stream the first `MOST_LOOKED_AT` pages, which is said.
 
     Raises:
-        OcrtuneError: As `read_pages` and `open_stream` do.
+        OcrtuneError: As `read_source` and `open_stream` do.
     """
     if not is_stream(uri):
-        return read_pages(uri)
+        return read_source(uri)
     say(f"{uri} has no end: its first {MOST_LOOKED_AT} pages stand for it")
-    return open_stream(uri).first(MOST_LOOKED_AT)
+    return SourcePages(pages=open_stream(uri).first(MOST_LOOKED_AT), findings=[])

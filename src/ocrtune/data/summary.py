@@ -87,8 +87,9 @@ def check_uri(
         SourceError: A source cannot be read at all.
     """
     uris = [uri] if validation_uri is None else [uri, validation_uri]
-    parts = [read_some(each) for each in uris]
-    findings: list[Finding] = []
+    sources = [read_some(each) for each in uris]
+    parts = [source.pages for source in sources]
+    findings = [finding for source in sources for finding in source.findings]
     for each, pages in zip(uris, parts, strict=True):
         findings += check_stray_texts(each)
         findings += check_dataset(pages, family, prompt=prompt, normalization=normalization)

@@ -7,9 +7,9 @@ from ocrtune.inputs.encode import IGNORED_LABEL, EncodedExamples, count_tokens, 
 from ocrtune.inputs.layout import choose_grid, count_image_tokens, num_image_tokens
 from ocrtune.inputs.recipe import CARD_FILE, InputsRecipe, parse_mode, read_recipe, resolve_mode
 from ocrtune.inputs.show import Shown, ShownToken, show_page, view_sha256
-from ocrtune.inputs.sizes import image_size
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.inputs.views import make_views
+from ocrtune.sources import image_size
 
 __all__ = [
     "CARD_FILE",

@@ -9,12 +9,11 @@ import numpy as np
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SeveralImagesError, SourceError
 from ocrtune.inputs.layout import choose_grid, num_image_tokens
 from ocrtune.inputs.recipe import InputsRecipe
-from ocrtune.inputs.sizes import image_size
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.inputs.views import make_views
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, ModelInputs
-from ocrtune.sources import open_image
+from ocrtune.sources import image_size, open_image
 
 IGNORED_LABEL = -100
 """A position with this label is no target of the loss."""

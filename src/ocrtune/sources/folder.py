@@ -21,7 +21,7 @@ def read_folder(folder: Path) -> list[Page]:
     Raises:
         SourceError: There is no image, or a text is not UTF-8.
     """
-    images = [path for path in _files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in find_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise SourceError(
             "the folder holds no images", where=str(folder), hint=f"known: {' '.join(sorted(IMAGE_SUFFIXES))}"
@@ -36,9 +36,15 @@ def read_image(path: Path) -> list[Page]:
 
 def find_texts_without_image(folder: Path) -> list[Path]:
     """The `.txt` files that no image of the folder belongs to, in natural order."""
-    files = _files(folder)
+    files = find_files(folder)
     with_image = {path.with_suffix("") for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
     return [path for path in files if path.suffix == ".txt" and path.with_suffix("") not in with_image]
+
+
+def has_texts(folder: Path) -> bool:
+    """Whether any image of the folder has a `.txt` beside it."""
+    images = (path for path in find_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    return any(path.with_suffix(".txt").is_file() for path in images)
 
 
 def natural_key(text: str) -> tuple[tuple[bool, int, str], ...]:
@@ -47,7 +53,8 @@ def natural_key(text: str) -> tuple[tuple[bool, int, str], ...]:
     return tuple((False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts)
 
 
-def _files(folder: Path) -> list[Path]:
+def find_files(folder: Path) -> list[Path]:
+    """The files of a folder and the folders in it, in natural order, hidden ones left out."""
     found: Iterable[Path] = folder.rglob("*")
     visible = (path for path in found if not _is_hidden(path.relative_to(folder)) and path.is_file())
     return sorted(visible, key=lambda path: [natural_key(part) for part in path.relative_to(folder).parts])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from ocrtune.errors import ImageError
-from ocrtune.records import ImageSource
+from ocrtune.records import Cut, ImageSource
+from ocrtune.sources.cutting import cut_out
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 """Suffixes by which a folder's images are known, in lower case."""
+
+PAGES_KEPT = 2
+"""Pages that are kept decoded while parts are cut out of them."""
 
 _UPRIGHT = 1
 _WHITE = (255, 255, 255)
@@ -28,8 +33,11 @@ def open_image(source: ImageSource) -> Image.Image:
     by 65535; `I` and `F`, which tell no range, by the smallest of 1 (`F` alone), 255, 65535 and 2³¹-1
     that holds the brightest pixel. Of a file with several frames it is the first.
 
+    Of a `Cut` it is the part along its polygon, upright, with the paper's colour around; the page it is cut out
+    of stays decoded for the next one.
+
     Args:
-        source: A path, or an image in memory, which is never changed.
+        source: A path, an image in memory, which is never changed, or a part of an image on disk.
 
     Raises:
         ImageError: The file is missing, empty, broken, no image or too large to open safely, or the image has
@@ -37,21 +45,34 @@ def open_image(source: ImageSource) -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _upright_rgb(source, where="an image in memory")
+    if isinstance(source, Cut):
+        return cut_out(_kept_page(source.path, _changed_ns(source.path)), source)
     with _naming_errors(source), Image.open(source) as image:
         image.load()
         return _upright_rgb(image, where=str(source))
 
 
 def count_frames(source: ImageSource) -> int:
-    """Pages of a TIFF or frames of an animation; 1 for an image in memory.
+    """Pages of a TIFF or frames of an animation, also of one that a part is cut out of; 1 for an image in memory.
 
     Raises:
         ImageError: As `open_image`.
     """
     if isinstance(source, Image.Image):
         return 1
-    with _naming_errors(source), Image.open(source) as image:
+    path = source.path if isinstance(source, Cut) else source
+    with _naming_errors(path), Image.open(path) as image:
         return sum(1 for _ in ImageSequence.Iterator(image))
+
+
+@lru_cache(maxsize=PAGES_KEPT)
+def _kept_page(path: Path, changed_ns: int) -> Image.Image:  # noqa: ARG001 - a changed file is another page
+    return open_image(path)
+
+
+def _changed_ns(path: Path) -> int:
+    with _naming_errors(path):
+        return path.stat().st_mtime_ns
 
 
 @contextmanager

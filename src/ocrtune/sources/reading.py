@@ -1,13 +1,17 @@
 """A uri → pages, whatever kind of source it names."""
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from ocrtune.errors import SourceError
-from ocrtune.records import Page
-from ocrtune.sources.folder import find_texts_without_image, read_folder, read_image
+from ocrtune.progress import say
+from ocrtune.records import Finding, Page
+from ocrtune.sources.folder import find_texts_without_image, has_texts, read_folder, read_image
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
+from ocrtune.sources.transcripts.options import Request, parse_request
+from ocrtune.sources.transcripts.reading import find_transcripts, is_transcript, read_transcripts
 
 BUILTIN = "builtin"
 """The uri of the sample lines that come with the package."""
@@ -22,38 +26,122 @@ MANIFEST_NAME = "manifest.jsonl"
 MANIFEST_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 
 
+MOST_FINDINGS_TOLD = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePages:
+    """What reading a source gave.
+
+    Attributes:
+        pages: In the order of the source.
+        findings: What was odd about it; an error is a page, or a file of pages, that is left out.
+    """
+
+    pages: list[Page]
+    findings: list[Finding]
+
+
 def read_pages(uri: str) -> list[Page]:
-    """The pages of a source, in its order; nothing is opened but the texts.
+    """The pages of a source, in its order; nothing is opened but the texts, and the headers of images for some.
+
+    What is left out because of errors is counted aloud; `read_source` tells each of them.
 
     Args:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
-            images with a `.txt` of the same stem each; one image.
+            images with a `.txt` of the same stem each; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
+            them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
         ManifestError: Lines of the manifest are broken.
     """
+    source = read_source(uri)
+    errors = sum(finding.severity == "error" for finding in source.findings)
+    if errors:
+        say(f"{uri}: {errors} errors, their pages are left out; `ocrtune check` with the same uri lists them")
+    return source.pages
+
+
+def read_source(uri: str) -> SourcePages:
+    """The pages of a source as `read_pages` gives them, with findings about what is left out.
+
+    Raises:
+        SourceError: As `read_pages`.
+    """
+    request = parse_request(uri)
+    if request is not None:
+        _require(request.path, uri)
+        return _read_request(request, uri)
     if uri == BUILTIN:
-        return read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME)
+        return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
     if uri.startswith(SYNTH):
         raise SourceError(
             f"{uri!r} is a stream of synthetic pages without end",
             hint=f"write some as files: `ocrtune synth {uri.removeprefix(SYNTH)} -o pages/`",
         )
     path = Path(uri)
-    if path.is_dir():
-        return read_folder(path) if _is_folder_of_images(path) else read_manifest(path / MANIFEST_NAME)
-    if not path.is_file():
-        raise SourceError(f"there is no file or folder {uri!r}", hint=_nearest(path))
+    _require(path, uri)
+    return _read_folder(path, uri) if path.is_dir() else _read_file(path, uri)
+
+
+def _read_folder(path: Path, uri: str) -> SourcePages:
+    if not _is_folder_of_images(path):
+        return _without_findings(read_manifest(path / MANIFEST_NAME))
+    transcripts = [found for found in find_transcripts(path) if is_transcript(found)]
+    if not transcripts:
+        return _without_findings(read_folder(path))
+    if not has_texts(path):
+        return _read_request(Request(path=path), uri)
+    return SourcePages(
+        pages=read_folder(path), findings=[_transcripts_left_out(found) for found in transcripts]
+    )
+
+
+def _read_file(path: Path, uri: str) -> SourcePages:
     if path.suffix.lower() in MANIFEST_SUFFIXES:
-        return read_manifest(path)
+        return _without_findings(read_manifest(path))
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return read_image(path)
+        return _without_findings(read_image(path))
+    if is_transcript(path):
+        return _read_request(Request(path=path), uri)
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
-        hint="give a JSONL manifest, a folder of images with .txt files, one image, or builtin",
+        hint="give a JSONL manifest, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, or builtin",
     )
+
+
+def _read_request(request: Request, uri: str) -> SourcePages:
+    pages, findings = read_transcripts(request)
+    if not pages:
+        told = [f"  - {finding.message} ({finding.where})" for finding in findings[:MOST_FINDINGS_TOLD]]
+        more = [f"  - and {len(findings) - len(told)} more"] if len(findings) > len(told) else []
+        raise SourceError(
+            "\n".join(["no page of the transcriptions can be used", *told, *more]),
+            where=uri,
+            hint=next((finding.hint for finding in findings if finding.hint), ""),
+        )
+    return SourcePages(pages=pages, findings=findings)
+
+
+def _without_findings(pages: list[Page]) -> SourcePages:
+    return SourcePages(pages=pages, findings=[])
+
+
+def _transcripts_left_out(path: Path) -> Finding:
+    return Finding(
+        code="transcript-beside-text",
+        severity="note",
+        message="images have .txt files, so the transcription in XML is left out",
+        where=str(path),
+        hint="read it by a uri such as page:FOLDER, alto:FOLDER or hocr:FOLDER",
+    )
+
+
+def _require(path: Path, uri: str) -> None:
+    if not path.is_dir() and not path.is_file():
+        raise SourceError(f"there is no file or folder {uri!r}", hint=_nearest(path))
 
 
 def find_stray_texts(uri: str) -> list[Path]:

@@ -8,15 +8,22 @@ from pathlib import Path
 from accelerate import PartialState
 
 from ocrtune.config import Config
-from ocrtune.data import build_examples, check_dataset, check_page, check_splits, split_by_document
-from ocrtune.data.held_out import held_out_pages, spread
+from ocrtune.data import (
+    build_examples,
+    check_dataset,
+    check_page,
+    check_splits,
+    gather_findings,
+    split_by_document,
+)
+from ocrtune.data.held_out import held_out_source, spread
 from ocrtune.data.streams import is_stream, open_stream
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
 from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
-from ocrtune.sources import read_pages
+from ocrtune.sources import read_source
 from ocrtune.sources.writing import append_jsonl
 from ocrtune.training.folder import RunFolder
 
@@ -54,14 +61,17 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
     """
     if is_stream(config.data.uri):
         return _prepare_stream(config, recipe, tokenizer)
-    splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
-    findings = check_splits(splits)
+    source = read_source(config.data.uri)
+    splits = split_by_document(source.pages, config.data, config.run.seed)
+    of_sources = [*source.findings, *splits.findings]
+    left_out = _left_out(of_sources, config)
+    findings = [*gather_findings(of_sources), *check_splits(splits)]
     train_pages, train_skipped, train_findings = _usable(splits.train, config, recipe)
     held_out = spread(splits.validation, config.evaluation.max_pages)
     validation_pages, validation_skipped, validation_findings = _usable(held_out, config, recipe)
     train = _encoded(train_pages, config, recipe, tokenizer)
     validation = _encoded(validation_pages, config, recipe, tokenizer)
-    skipped = [*train_skipped, *validation_skipped, *train.skipped, *validation.skipped]
+    skipped = [*left_out, *train_skipped, *validation_skipped, *train.skipped, *validation.skipped]
     if not len(train):
         raise TrainingError(
             f"none of the {len(splits.train)} pages is left to learn from",
@@ -94,7 +104,9 @@ def num_streamed(config: Config) -> int:
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
     """Held-out pages are checked as any others; pages that are made are right by their making."""
     count, stream = num_streamed(config), open_stream(config.data.uri)
-    validation_pages, skipped, findings = _usable(held_out_pages(config), config, recipe)
+    held_out = held_out_source(config)
+    left_out = _left_out(held_out.findings, config)
+    validation_pages, skipped, findings = _usable(held_out.pages, config, recipe)
     validation = _encoded(validation_pages, config, recipe, tokenizer)
     return TrainingData(
         train=StreamedExamples(
@@ -105,8 +117,8 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
         ),
         validation=validation.examples,
-        findings=findings,
-        skipped=[*skipped, *validation.skipped],
+        findings=[*gather_findings(held_out.findings), *findings],
+        skipped=[*left_out, *skipped, *validation.skipped],
         materials=stream.maker.materials(),
     )
 
@@ -118,6 +130,14 @@ def _listing(config: Config) -> Callable[[Finding], None]:
 
 def _list(path: Path, finding: Finding) -> None:
     append_jsonl(path, finding.as_dict())
+
+
+def _left_out(findings: Sequence[Finding], config: Config) -> list[Finding]:
+    """The errors of a source: each stands for pages that reading it has left out already."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors and config.data.on_error == "stop":
+        raise _pages_have_errors(gather_findings(errors))
+    return errors
 
 
 def _usable(

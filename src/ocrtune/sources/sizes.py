@@ -4,8 +4,9 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from ocrtune.records import ImageSource
-from ocrtune.sources import open_image
+from ocrtune.records import Cut, ImageSource
+from ocrtune.sources.cutting import frame_of
+from ocrtune.sources.images import open_image
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
@@ -15,13 +16,15 @@ _ORIENTATION_MARKS = (b"eXIf", b"exif", b"xmp")
 
 
 def image_size(source: ImageSource) -> tuple[int, int]:
-    """(width, height) of the image that `sources.open_image` gives, without decoding it.
+    """(width, height) of the image that `open_image` gives, without decoding it.
 
     Raises:
         ImageError: The file cannot be opened; a file that breaks only in its pixels is not noticed here.
     """
     if isinstance(source, Image.Image):
         return _upright_size(source)
+    if isinstance(source, Cut):
+        return frame_of(source, image_size(source.path)).size
     try:
         with Image.open(source) as image:
             return image.size if _tells_no_orientation(image, source) else _upright_size(image)

@@ -1,0 +1,264 @@
+"""A layout in pixels → pages for the model: whole, by regions or by lines."""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+
+from ocrtune.errors import ImageError
+from ocrtune.families.grounding import box_of, ground
+from ocrtune.records import Corners, Cut, Finding, Page, Severity
+from ocrtune.sources.cutting import Frame, frame_of
+from ocrtune.sources.transcripts.fitting import ImageFacts
+from ocrtune.sources.transcripts.layout import (
+    FEWEST_CORNERS,
+    NOWHERE,
+    Cell,
+    Layout,
+    Line,
+    Points,
+    Region,
+    rectangle,
+)
+from ocrtune.sources.transcripts.options import Options
+
+_LABELS = {
+    "heading": "title",
+    "table": "table",
+    "figure": "image",
+    "caption": "image_caption",
+    "footnote": "footnote",
+    "header": "header",
+    "footer": "footer",
+    "page-number": "page_number",
+    "formula": "equation",
+}
+"""Kind → label of a box; any other is `text`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a layout is from.
+
+    Attributes:
+        name: What its page is called in the source.
+        document: The document it belongs to.
+        where: The file.
+        image: Its image.
+    """
+
+    name: str
+    document: str
+    where: str
+    image: ImageFacts
+
+
+def make_pages(layout: Layout, origin: Origin, options: Options) -> tuple[list[Page], list[Finding]]:
+    """The pages of a layout, and what could not become one.
+
+    Args:
+        layout: With coordinates in pixels of the image, where the options need any.
+        origin: Where it is from.
+        options: How it becomes pages.
+    """
+    maker = _Maker(origin, options)
+    by_level = {"page": maker.whole, "region": maker.by_regions, "line": maker.by_lines}
+    pages = list(by_level[options.level](layout))
+    return pages, maker.findings
+
+
+def needs_coordinates(options: Options) -> bool:
+    """Whether pages of these options depend on where things stand."""
+    return options.level != "page" or options.target == "grounded"
+
+
+class _Maker:
+    """Makes the pages of one layout and notes what it leaves out."""
+
+    def __init__(self, origin: Origin, options: Options) -> None:
+        self.findings: list[Finding] = []
+        self._origin = origin
+        self._options = options
+        self._names: dict[str, int] = {}
+
+    def whole(self, layout: Layout) -> Iterator[Page]:
+        regions = [region for region in layout.regions if _has_text(region)]
+        if not regions:
+            self._note("page-empty", "warning", "the page has no text and is left out")
+            return
+        size = self._origin.image.size
+        if self._options.target != "grounded":
+            text = "\n\n".join(self._text(region) for region in regions)
+        else:
+            unplaced = [region for region in regions if not len(_outline(region))]
+            for region in unplaced:
+                self._note(
+                    "region-without-coordinates", "error", "a region has no coordinates, so its page is left out",
+                    at=region.id,
+                )  # fmt: skip
+            if unplaced:
+                return
+            text = "\n\n".join(
+                self._grounded(region.kind, _outline(region), self._text(region), size) for region in regions
+            )
+        origin = self._origin
+        yield Page(
+            name=origin.name,
+            images=(origin.image.path,),
+            text=text,
+            document=origin.document,
+            where=origin.where,
+        )
+
+    def by_regions(self, layout: Layout) -> Iterator[Page]:
+        for region in layout.regions:
+            if not _has_text(region):
+                continue
+            outline = _outline(region)
+            if not len(outline):
+                self._note(
+                    "region-without-coordinates",
+                    "error",
+                    "the region has no coordinates and is left out",
+                    at=region.id,
+                )
+                continue
+            placed = self._cut(outline, _longest_baseline(region.lines), at=region.id)
+            if placed is not None:
+                yield self._page(region.id, placed[0], self._text_of_region(region, placed[1]))
+
+    def by_lines(self, layout: Layout) -> Iterator[Page]:
+        for region in layout.regions:
+            if region.text is not None:
+                self._note(
+                    "text-of-region", "warning", "the text is of the whole region, not of lines, and is left out",
+                    at=region.id, hint="level=region keeps it",
+                )  # fmt: skip
+            for line in region.lines:
+                if line.text and len(line.polygon) >= FEWEST_CORNERS:
+                    placed = self._cut(line.polygon, line.baseline, at=line.id)
+                    if placed is not None:
+                        yield self._page(line.id, placed[0], self._text_of_line(region, line, placed[1]))
+
+    def _page(self, name: str, cut: Cut, text: str) -> Page:
+        count = self._names[name] = self._names.get(name, 0) + 1
+        unique = name if count == 1 else f"{name}~{count}"
+        return Page(
+            name=f"{self._origin.name}#{unique}",
+            images=(cut,),
+            text=text,
+            document=self._origin.document,
+            where=f"{self._origin.where}#{name}",
+        )
+
+    def _cut(self, polygon: Points, baseline: Points | None, *, at: str) -> tuple[Cut, Frame] | None:
+        """The part of the image, and its frame, if there is anything of it on the page."""
+        image = self._origin.image
+        cut = Cut(
+            path=image.path,
+            polygon=_corners(polygon),
+            baseline=None if baseline is None else _corners(baseline),
+            margin_px=self._options.margin,
+        )
+        try:
+            frame_of(replace(cut, margin_px=0), image.size)
+            frame = frame_of(cut, image.size)
+        except ImageError:
+            self._note("coordinates-outside", "error", "it lies outside the image and is left out", at=at)
+            return None
+        if polygon.min() < -1 or (polygon.max(axis=0) > np.asarray(image.size) + 1).any():
+            self._note(
+                "coordinates-beyond", "warning", "it reaches beyond the image and is cut at its edge", at=at
+            )
+        return cut, frame
+
+    def _text_of_line(self, region: Region, line: Line, frame: Frame) -> str:
+        text = line.text or ""
+        if self._options.target == "grounded":
+            return self._grounded(region.kind, frame.places(line.polygon), text, frame.size)
+        return f"# {text}" if self._options.target == "markdown" and region.kind == "heading" else text
+
+    def _text_of_region(self, region: Region, frame: Frame) -> str:
+        """A region's text; grounded it has a box for each line, or one where lines are not known or are a table's."""
+        if self._options.target != "grounded":
+            return self._text(region)
+        lines = [line for line in region.lines if line.text]
+        if not lines or region.cells or any(not len(line.polygon) for line in lines):
+            return self._grounded(region.kind, frame.places(_outline(region)), self._text(region), frame.size)
+        return "\n\n".join(
+            self._grounded(region.kind, frame.places(line.polygon), line.text or "", frame.size)
+            for line in lines
+        )
+
+    def _text(self, region: Region) -> str:
+        target = self._options.target
+        if region.cells:
+            return table_rows(region.cells) if target == "plain" else table_html(region.cells)
+        if region.kind == "table" and target != "plain":
+            self._note(
+                "table-without-cells", "note", "the file tells no rows and columns of a table; it is read as lines",
+                at=region.id,
+            )  # fmt: skip
+        lines = [line.text for line in region.lines if line.text] or [region.text or ""]
+        if region.kind == "heading" and target == "markdown":
+            return f"# {' '.join(' '.join(lines).split())}"
+        return "\n".join(lines)
+
+    def _grounded(self, kind: str, outline: Points, text: str, size: tuple[int, int]) -> str:
+        return ground(_LABELS.get(kind, "text"), box_of(outline, size), text, self._options.family)
+
+    def _note(self, code: str, severity: Severity, message: str, *, at: str = "", hint: str = "") -> None:
+        where = f"{self._origin.where}#{at}" if at else self._origin.where
+        self.findings.append(Finding(code=code, severity=severity, message=message, where=where, hint=hint))
+
+
+def table_html(cells: Sequence[Cell]) -> str:
+    """A table in one line of HTML, as models answer it; a cell over several rows or columns says so."""
+    rows = ("".join(_cell_html(cell) for cell in row) for row in _rows(cells))
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def table_rows(cells: Sequence[Cell]) -> str:
+    """A table as text: a line for each row, a space between cells."""
+    return "\n".join(" ".join(cell.text for cell in row if cell.text) for row in _rows(cells))
+
+
+def _rows(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    for _, row in groupby(cells, key=lambda cell: cell.row):
+        yield list(row)
+
+
+def _cell_html(cell: Cell) -> str:
+    spans = (("rowspan", cell.row_span), ("colspan", cell.column_span))
+    attributes = "".join(f' {name}="{span}"' for name, span in spans if span > 1)
+    return f"<td{attributes}>{html.escape(cell.text, quote=False)}</td>"
+
+
+def _has_text(region: Region) -> bool:
+    return (
+        bool(region.text)
+        or any(line.text for line in region.lines)
+        or any(cell.text for cell in region.cells)
+    )
+
+
+def _outline(region: Region) -> Points:
+    """A region's polygon, else the bounds of its lines, else nothing."""
+    if len(region.polygon) >= FEWEST_CORNERS:
+        return region.polygon
+    known = [line.polygon for line in region.lines if len(line.polygon)]
+    if not known:
+        return NOWHERE
+    corners = np.concatenate(known)
+    return rectangle(*corners.min(axis=0), *corners.max(axis=0))
+
+
+def _longest_baseline(lines: Sequence[Line]) -> Points | None:
+    baselines = [line.baseline for line in lines if line.baseline is not None]
+    return max(baselines, key=lambda points: float(np.ptp(points, axis=0).max()), default=None)
+
+
+def _corners(points: Points) -> Corners:
+    return tuple((float(x), float(y)) for x, y in points)

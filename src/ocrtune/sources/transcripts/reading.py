@@ -1,0 +1,166 @@
+"""Files of transcriptions → pages and findings; one broken file does not keep the others from being read."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from ocrtune.errors import OcrtuneError
+from ocrtune.records import Finding, Page
+from ocrtune.sources.folder import find_files
+from ocrtune.sources.transcripts.alto import read_alto
+from ocrtune.sources.transcripts.fitting import ImageFacts, fit_to_image, look_into
+from ocrtune.sources.transcripts.hocr import read_hocr
+from ocrtune.sources.transcripts.image_files import ImageFiles
+from ocrtune.sources.transcripts.layout import Format, Layout
+from ocrtune.sources.transcripts.options import Options, Request
+from ocrtune.sources.transcripts.page_xml import read_page_xml
+from ocrtune.sources.transcripts.pages import Origin, make_pages, needs_coordinates
+from ocrtune.sources.transcripts.xml import recognise
+
+TRANSCRIPT_SUFFIXES = frozenset({".xml", ".hocr", ".html", ".htm", ".xhtml"})
+"""Suffixes of files that a folder is searched for, in lower case."""
+
+READERS: Mapping[Format, Callable[[Path], list[Layout]]] = MappingProxyType(
+    {"page": read_page_xml, "alto": read_alto, "hocr": read_hocr}
+)
+"""Format → what reads a file of it."""
+
+
+def read_transcripts(request: Request) -> tuple[list[Page], list[Finding]]:
+    """The pages of a file, or of all files below a folder in natural order, and everything that was odd.
+
+    A page is named by its file below the folder, such as `vol1/0007.xml`, with `#` and the id of its region or line.
+    Files of a folder in the folder are one document; a file right in the folder is one by itself, named by its
+    image. Files that cannot be read become findings, and so do pages without their image.
+    """
+    is_folder = request.path.is_dir()
+    root = request.path if is_folder else request.path.parent
+    reader = _Reader(root, request.format, request.options)
+    for path in find_transcripts(root) if is_folder else [request.path]:
+        reader.read(path)
+    return reader.pages, reader.findings
+
+
+def find_transcripts(folder: Path) -> list[Path]:
+    """The files below a folder that may be transcriptions, by their suffixes, in natural order."""
+    return [path for path in find_files(folder) if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
+
+
+def is_transcript(path: Path) -> bool:
+    """Whether a file is PAGE XML, ALTO or hOCR by its suffix and its begin."""
+    return path.suffix.lower() in TRANSCRIPT_SUFFIXES and recognise(path) is not None
+
+
+class _Reader:
+    """Pages and findings of the files read so far."""
+
+    def __init__(self, root: Path, wanted: Format | None, options: Options) -> None:
+        self.pages: list[Page] = []
+        self.findings: list[Finding] = []
+        self._root = root
+        self._wanted = wanted
+        self._options = options
+        self._images = ImageFiles(root)
+
+    def read(self, path: Path) -> None:
+        """Read one file; whatever is wrong with it becomes a finding."""
+        try:
+            found = recognise(path)
+            if found is None or self._wanted not in {None, found}:
+                self.findings.append(self._left_out(path, found))
+                return
+            layouts = READERS[found](path)
+        except OcrtuneError as error:
+            self.findings.append(_as_finding(error, str(path)))
+            return
+        except OSError as error:
+            self.findings.append(
+                Finding(
+                    code="transcript",
+                    severity="error",
+                    message=f"the file cannot be read: {error}",
+                    where=str(path),
+                )
+            )
+            return
+        self._read_layouts(layouts, path)
+
+    def _read_layouts(self, layouts: list[Layout], path: Path) -> None:
+        taken: dict[Path, str] = {}
+        for layout in layouts:
+            self.findings += layout.findings
+            where = f"{path}#{layout.id}" if len(layouts) > 1 else str(path)
+            image = self._image(layout, path)
+            if image is None:
+                continue
+            if image.path in taken:
+                self.findings.append(_same_image(image.path, where))
+                continue
+            taken[image.path] = layout.id
+            origin = self._origin(layout, path, image, is_one_of_several=len(layouts) > 1)
+            self._add(layout, origin, where)
+
+    def _add(self, layout: Layout, origin: Origin, where: str) -> None:
+        if needs_coordinates(self._options):
+            fitted, findings = fit_to_image(layout, origin.image, where)
+            self.findings += findings
+            if fitted is None:
+                return
+            layout = fitted
+        pages, findings = make_pages(layout, origin, self._options)
+        self.pages += pages
+        self.findings += findings
+
+    def _image(self, layout: Layout, path: Path) -> ImageFacts | None:
+        found, findings = self._images.find(layout.image, path)
+        self.findings += findings
+        if found is None:
+            return None
+        try:
+            return look_into(found)
+        except OcrtuneError as error:
+            self.findings.append(_as_finding(error, str(path)))
+            return None
+
+    def _origin(self, layout: Layout, path: Path, image: ImageFacts, *, is_one_of_several: bool) -> Origin:
+        below = path.relative_to(self._root)
+        alone = path.stem if is_one_of_several else image.path.stem
+        return Origin(
+            name=f"{below.as_posix()}#{layout.id}" if is_one_of_several else below.as_posix(),
+            document=alone if below.parent == Path() else below.parent.as_posix(),
+            where=str(path),
+            image=image,
+        )
+
+    def _left_out(self, path: Path, found: Format | None) -> Finding:
+        if found is not None:
+            return Finding(
+                code="format-other",
+                severity="warning",
+                message=f"the file is of format {found}, not {self._wanted}, and is left out",
+                where=str(path),
+                hint=f"read it as {found}:{self._root}",
+            )
+        return Finding(
+            code="transcript-none",
+            severity="note",
+            message="the file is neither PAGE XML nor ALTO nor hOCR and is left out",
+            where=str(path),
+        )
+
+
+def _same_image(image: Path, where: str) -> Finding:
+    return Finding(
+        code="image-of-several-pages",
+        severity="error",
+        message=f"an earlier page of the file has the image {image.name!r} too, so this one is left out",
+        where=where,
+        hint="save each frame of a TIFF as an image of its own, and name it in the file",
+    )
+
+
+def _as_finding(error: OcrtuneError, where: str) -> Finding:
+    told = (
+        error.where if error.where.startswith(where) else f"{error.where} ({where})" if error.where else where
+    )
+    return Finding(code=error.code, severity="error", message=error.message, where=told, hint=error.hint)

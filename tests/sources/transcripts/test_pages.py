@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from ocrtune.errors import SourceError
+from ocrtune.records import Cut
+from ocrtune.sources import open_image, read_pages, read_source
+
+HEADING = '<TextRegion id="h" type="heading"><Coords points="40,30 360,30 360,90 40,90"/>{}{}</TextRegion>'
+BODY = '<TextRegion id="b"><Coords points="40,120 360,120 360,270 40,270"/>{}</TextRegion>'
+TABLE = (
+    '<TableRegion id="t"><Coords points="0,0 400,0 400,150 0,150"/>'
+    '<TableCell row="0" col="0" colSpan="2">{}</TableCell><TableCell row="1" col="0">{}</TableCell>'
+    '<TableCell row="1" col="1"></TableCell></TableRegion>'
+)
+
+
+@pytest.fixture
+def book(scan, page_xml, text_line):
+    """A page with a heading of two lines and a body of one."""
+    scan()
+    heading = HEADING.format(
+        text_line("h1", "On", "40,30 200,30 200,60 40,60"),
+        text_line("h2", "rain", "40,60 360,60 360,90 40,90"),
+    )
+    return page_xml(heading + BODY.format(text_line("b1", "It fell.", "40,120 360,120 360,150 40,150")))
+
+
+def texts(uri):
+    return [page.text for page in read_pages(uri)]
+
+
+def test_lines_are_pages_by_themselves_cut_out_of_the_image(book):
+    first, second, third = read_pages(str(book))
+    assert [page.name for page in (first, second, third)] == ["scan.xml#h1", "scan.xml#h2", "scan.xml#b1"]
+    assert (first.text, first.document, first.where) == ("On", "scan", f"{book}#h1")
+    (cut,) = first.images
+    assert cut == Cut(
+        path=book.parent / "scan.png", polygon=((40, 30), (200, 30), (200, 60), (40, 60)), margin_px=4
+    )
+    assert open_image(cut).size == (168, 38)
+
+
+def test_regions_and_pages_have_their_lines_line_by_line(book):
+    assert texts(f"page:{book}?level=region") == ["On\nrain", "It fell."]
+    (page,) = read_pages(f"page:{book}?level=page")
+    assert (page.name, page.text, page.images) == (
+        "scan.xml",
+        "On\nrain\n\nIt fell.",
+        (book.parent / "scan.png",),
+    )
+
+
+def test_headings_are_headings_in_markdown_only(book):
+    assert texts(f"page:{book}?level=page&target=markdown") == ["# On rain\n\nIt fell."]
+    assert texts(f"page:{book}?level=region&target=markdown") == ["# On rain", "It fell."]
+    assert texts(f"page:{book}?level=line&target=markdown") == ["# On", "# rain", "It fell."]
+
+
+@pytest.mark.parametrize(
+    ("family", "form", "after"),
+    [
+        ("deepseek_ocr", "<|ref|>{}<|/ref|><|det|>[[{}]]<|/det|>", "\n"),
+        ("unlimited_ocr", "<|det|>{} [{}]<|/det|>", ""),
+    ],
+)
+def test_a_grounded_page_has_a_box_for_each_region_in_the_familys_form(book, family, form, after):
+    title = form.format("title", "99, 99, 899, 299") + after + "On\nrain"
+    body = form.format("text", "99, 399, 899, 899") + after + "It fell."
+    assert texts(f"page:{book}?level=page&target=grounded&family={family}") == [f"{title}\n\n{body}"]
+
+
+def test_boxes_of_a_part_are_measured_on_the_part(book):
+    uri = f"page:{book}?level=region&target=grounded&margin=0&family=unlimited_ocr"
+    assert texts(uri)[0] == (
+        "<|det|>title [0, 0, 499, 499]<|/det|>On\n\n<|det|>title [0, 499, 999, 999]<|/det|>rain"
+    )
+    assert texts(uri.replace("region", "line"))[0] == "<|det|>title [0, 0, 999, 999]<|/det|>On"
+
+
+def test_boxes_of_a_turned_part_are_where_the_letters_are(scan, page_xml):
+    angle = np.radians(10)
+    rotation = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+
+    def turned(points):
+        return [tuple(point) for point in (np.asarray(points) - (200, 150)) @ rotation.T + (200, 150)]
+
+    outline = turned([(80, 100), (320, 100), (320, 200), (80, 200)])
+    line = turned([(100, 150), (300, 150), (300, 190), (100, 190)])
+    path = scan()
+    image = Image.open(path)
+    ImageDraw.Draw(image).polygon(line, fill="black")
+    image.save(path)
+
+    def written(points):
+        return " ".join(f"{x},{y}" for x, y in points)
+
+    inside = (
+        f'<TextRegion id="r"><Coords points="{written(outline)}"/><TextLine id="l"><Coords points="{written(line)}"/>'
+        f'<Baseline points="{written(line[2:])}"/><TextEquiv><Unicode>x</Unicode></TextEquiv></TextLine></TextRegion>'
+    )
+    (page,) = read_pages(f"page:{page_xml(inside)}?level=region&target=grounded&family=unlimited_ocr")
+    cut = np.asarray(open_image(page.images[0]).convert("L"))
+    ys, xs = np.nonzero(cut < 60)
+    height, width = cut.shape
+    box = [int(part) for part in page.text.partition("[")[2].partition("]")[0].split(",")]
+    dark = [xs.min() / width, ys.min() / height, xs.max() / width, ys.max() / height]
+    np.testing.assert_allclose(np.array(box) / 999, dark, atol=0.02)
+
+
+def test_tables_are_html_but_for_plain_targets(scan, page_xml, text_line):
+    scan()
+    cells = (
+        text_line("l1", "a &lt; b", "0,0 400,0 400,50 0,50"),
+        text_line("l2", "c", "0,50 200,50 200,99 0,99"),
+    )
+    path = page_xml(TABLE.format(*cells))
+    html = '<table><tr><td colspan="2">a &lt; b</td></tr><tr><td>c</td><td></td></tr></table>'
+    assert texts(f"page:{path}?level=page") == ["a < b\nc"]
+    assert texts(f"page:{path}?level=page&target=markdown") == [html]
+    assert texts(f"page:{path}?level=region&target=markdown") == [html]
+    assert texts(f"page:{path}?level=page&target=grounded&family=unlimited_ocr") == [
+        f"<|det|>table [0, 0, 999, 499]<|/det|>{html}"
+    ]
+    assert texts(f"page:{path}") == ["a < b", "c"]
+
+
+def test_text_of_a_region_alone_is_left_out_of_lines_and_kept_by_regions(scan, page_xml, codes):
+    scan()
+    path = page_xml(
+        '<TextRegion id="r"><Coords points="0,0 99,0 99,99 0,99"/><TextEquiv><Unicode>a\nb</Unicode></TextEquiv>'
+        "</TextRegion>"
+    )
+    assert texts(f"page:{path}?level=region") == ["a\nb"]
+    with pytest.raises(SourceError, match="the text is of the whole region"):
+        read_pages(f"page:{path}?level=line")
+
+
+def test_a_region_without_coordinates_has_the_bounds_of_its_lines(scan, page_xml, text_line):
+    scan()
+    path = page_xml(f'<TextRegion id="r">{text_line("l", "x", "40,30 200,30 200,60 40,60")}</TextRegion>')
+    (page,) = read_pages(f"page:{path}?level=region&margin=0")
+    assert open_image(page.images[0]).size == (160, 30)
+
+
+def test_ids_used_twice_still_give_names_of_their_own(scan, page_xml, text_line):
+    scan()
+    path = page_xml(BODY.format(text_line("l", "x") + text_line("l", "y")))
+    assert [page.name for page in read_pages(str(path))] == ["scan.xml#l", "scan.xml#l~2"]
+
+
+def test_lines_outside_the_image_are_left_out_and_told(scan, page_xml, text_line, codes):
+    scan()
+    lines = (
+        text_line("in", "x"),
+        text_line("edge", "y", "350,10 450,10 450,40 350,40"),
+        text_line("out", "z", "500,10 600,10 600,40"),
+    )
+    source = read_source(str(page_xml(BODY.format("".join(lines)))))
+    assert [page.text for page in source.pages] == ["x", "y"]
+    assert [(finding.code, finding.severity, finding.where.partition("#")[2]) for finding in source.findings] == [
+        ("coordinates-beyond", "warning", "edge"), ("coordinates-outside", "error", "out"),
+    ]  # fmt: skip
+    assert open_image(source.pages[1].images[0]).size == (54, 38)
+
+
+def test_a_scan_of_another_size_is_scaled_and_one_of_another_shape_refused(scan, page_xml, text_line, codes):
+    scan(size=(800, 600))
+    path = page_xml(BODY.format(text_line("l", "x", "10,10 90,10 90,30 10,30")))
+    source = read_source(f"page:{path}?margin=0")
+    assert codes(source.findings) == ["image-scaled"]
+    assert open_image(source.pages[0].images[0]).size == (160, 40)
+    scan(size=(300, 400))
+    with pytest.raises(
+        SourceError, match="page of 400 × 300 pixel, but the image has 300 × 400 px"
+    ) as caught:
+        read_pages(str(path))
+    assert "turned" in caught.value.hint
+    assert len(read_pages(f"page:{path}?level=page")) == 1, "text alone needs no coordinates"
+
+
+@pytest.mark.parametrize(
+    ("written", "dpi", "scale"),
+    [
+        (("mm10", 'WIDTH="1016" HEIGHT="762"'), None, 400 / 1016),
+        (("mm10", ""), (100, 100), 100 / 254),
+        (("inch1200", 'WIDTH="4800" HEIGHT="3600"'), None, 1 / 12),
+        (("inch1200", ""), (200, 200), 1 / 6),
+        (("inch1200", 'WIDTH="4800" HEIGHT="900"'), (100, 100), 1 / 12),
+    ],
+)
+def test_millimetres_and_inches_become_pixels(scan, alto, written, dpi, scale):
+    unit, size = written
+    scan(**({"dpi": dpi} if dpi else {}))
+    line = '<TextLine ID="l" HPOS="120" VPOS="240" WIDTH="600" HEIGHT="360"><String CONTENT="x"/></TextLine>'
+    path = alto(f'<TextBlock ID="b">{line}</TextBlock>', unit=unit, size=size)
+    (page,) = read_pages(f"alto:{path}?margin=0")
+    wanted = np.array([(120, 240), (720, 240), (720, 600), (120, 600)]) * scale
+    np.testing.assert_allclose(page.images[0].polygon, wanted, rtol=2e-3)
+
+
+def test_a_unit_without_any_size_is_told(scan, alto):
+    scan()
+    line = '<TextLine ID="l" HPOS="1" VPOS="2" WIDTH="6" HEIGHT="3"><String CONTENT="x"/></TextLine>'
+    path = alto(f'<TextBlock ID="b">{line}</TextBlock>', unit="mm10", size="")
+    with pytest.raises(SourceError, match="neither the page nor the image") as caught:
+        read_pages(str(path))
+    assert "dots per inch" in caught.value.hint
