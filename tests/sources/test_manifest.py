@@ -64,6 +64,12 @@ def test_the_document_is_document_else_page_else_the_page_itself(keys, document,
     assert page.document == document
 
 
+@pytest.mark.parametrize("path", [".", "/", "a/.."])
+def test_a_path_that_is_no_file_is_left_to_the_check_of_images(path, manifest):
+    (page,) = read_pages(manifest({"image": path}))
+    assert page.name == path
+
+
 def test_several_images_make_one_page_named_by_the_first(manifest, tmp_path):
     (page,) = read_pages(manifest({"images": ["b.png", "a.png"], "text": "t"}))
     assert page.name == "b.png"

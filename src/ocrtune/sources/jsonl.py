@@ -12,7 +12,18 @@ Record = TypeVar("Record")
 
 
 class BrokenLine(Exception):
-    """What is wrong with one line; gathered by `read_jsonl` and told together with the others'."""
+    """What is wrong with one line; gathered by `read_jsonl` and told together with the others'.
+
+    Args:
+        message: What is wrong, with the value.
+        code: The code of the finding that it becomes in sources that leave such lines out.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, code: str = "row-broken", hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
 
 
 def read_jsonl(
@@ -36,7 +47,7 @@ def read_jsonl(
         if not line.strip():
             continue
         try:
-            name, record = parse(_row(line), number)
+            name, record = parse(parse_line(line), number)
         except BrokenLine as broken:
             problems.append(f"line {number}: {broken}")
             continue
@@ -70,6 +81,33 @@ def take_text(row: Mapping[str, Any], key: str) -> str | None:
     return encodable(value, key)
 
 
+def take_path(value: object, key: str) -> str:
+    """`value`, if it can be a path.
+
+    Raises:
+        BrokenLine: It is no string, blank, or holds a character that no path has.
+    """
+    if not isinstance(value, str):
+        raise BrokenLine(f"`{key}` holds {kind_of(value)}, not a path")
+    if not value.strip() or "\0" in value:
+        raise BrokenLine(f"`{key}` holds {value!r}, not a path")
+    return encodable(value, key)
+
+
+def take_label(row: Mapping[str, Any], key: str) -> str:
+    """The string or number under `key` as a string; empty where it is absent or null.
+
+    Raises:
+        BrokenLine: It is neither.
+    """
+    value = row.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BrokenLine(f"`{key}` is {kind_of(value)}, not a string or a number")
+    return encodable(str(value), key)
+
+
 def encodable(value: str, key: str) -> str:
     """`value`, if it can be written to a file.
 
@@ -90,7 +128,12 @@ def kind_of(value: object) -> str:
     return "null" if value is None else names.get(type(value), "an object")
 
 
-def _row(line: bytes) -> Mapping[str, Any]:
+def parse_line(line: bytes) -> Mapping[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        BrokenLine: It is not UTF-8, no JSON or no object.
+    """
     try:
         row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -101,6 +144,8 @@ def _row(line: bytes) -> Mapping[str, Any]:
         ) from error
     except RecursionError as error:
         raise BrokenLine("not JSON: nested too deep") from error
+    except ValueError as error:  # a number of more digits than Python takes
+        raise BrokenLine("not JSON: a number is too long") from error
     if not isinstance(row, dict):
         raise BrokenLine(f"{kind_of(row)}, not an object")
     return row

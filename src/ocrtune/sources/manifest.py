@@ -1,13 +1,21 @@
 """A JSONL manifest → pages: one JSON object a line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Page
-from ocrtune.sources.jsonl import BrokenLine, encodable, kind_of, read_jsonl, take_text, tell_problems
+from ocrtune.sources.jsonl import (
+    BrokenLine,
+    kind_of,
+    read_jsonl,
+    take_label,
+    take_path,
+    take_text,
+    tell_problems,
+)
 
 
 def read_manifest(path: Path) -> list[Page]:
@@ -34,7 +42,8 @@ def read_manifest(path: Path) -> list[Page]:
         raise ManifestError(
             tell_problems(problems),
             where=str(path),
-            hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}',
+            hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
+            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats",
         )
     if not pages:
         raise ManifestError("the manifest holds no pages", where=str(path))
@@ -49,7 +58,7 @@ def _named_page(path: Path, row: Mapping[str, Any], number: int) -> tuple[str, P
         images=tuple(path.parent / image for image in written),
         text=take_text(row, "text"),
         prompt=take_text(row, "prompt"),
-        document=_document(row) or _own_document(written, name),
+        document=_document(row) or own_document(written, name),
         where=f"{path}:{number}",
     )
     return name, page
@@ -60,34 +69,21 @@ def _image_paths(row: Mapping[str, Any]) -> list[str]:
     if "image" in row and "images" in row:
         raise BrokenLine("has both `image` and `images`")
     if "image" in row:
-        return [_image_path(row["image"], "image")]
+        return [take_path(row["image"], "image")]
     if "images" not in row:
         keys = ", ".join(f"`{key}`" for key in row) or "none"
         raise BrokenLine(f"no `image`; its keys: {keys}")
     if not isinstance(row["images"], list):
         raise BrokenLine(f"`images` is {kind_of(row['images'])}, not a list of paths")
-    return [_image_path(value, "images") for value in row["images"]]
-
-
-def _image_path(value: object, key: str) -> str:
-    if not isinstance(value, str):
-        raise BrokenLine(f"`{key}` holds {kind_of(value)}, not a path")
-    if not value.strip() or "\0" in value:
-        raise BrokenLine(f"`{key}` holds {value!r}, not a path")
-    return encodable(value, key)
+    return [take_path(value, "images") for value in row["images"]]
 
 
 def _document(row: Mapping[str, Any]) -> str:
     """The document as the line names it, or nothing."""
-    key = "document" if row.get("document") is not None else "page"
-    value = row.get(key)
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BrokenLine(f"`{key}` is {kind_of(value)}, not a string or a number")
-    return encodable(str(value), key)
+    return take_label(row, "document" if row.get("document") is not None else "page")
 
 
-def _own_document(written: list[str], name: str) -> str:
+def own_document(written: Sequence[str], name: str) -> str:
     """The document of a page that is one by itself: its image's path without the suffix."""
-    return Path(written[0]).with_suffix("").as_posix() if written else name
+    path = Path(written[0] if written else name)
+    return path.with_suffix("").as_posix() if written and path.name else name

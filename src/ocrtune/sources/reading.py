@@ -10,6 +10,9 @@ from ocrtune.records import Finding, Page
 from ocrtune.sources.folder import find_texts_without_image, has_texts, read_folder, read_image
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
+from ocrtune.sources.tables.chats import is_chat
+from ocrtune.sources.tables.options import TableRequest, parse_table_request
+from ocrtune.sources.tables.reading import read_table
 from ocrtune.sources.transcripts.options import Request, parse_request
 from ocrtune.sources.transcripts.reading import find_transcripts, is_transcript, read_transcripts
 
@@ -24,6 +27,7 @@ SAMPLES = ("vicksburg_lines", "vicksburg_pages")
 
 MANIFEST_NAME = "manifest.jsonl"
 MANIFEST_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 
 MOST_FINDINGS_TOLD = 5
@@ -50,7 +54,9 @@ def read_pages(uri: str) -> list[Page]:
     Args:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
             images with a `.txt` of the same stem each; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
-            them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`.
+            them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`;
+            a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
+            as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -73,6 +79,10 @@ def read_source(uri: str) -> SourcePages:
     if request is not None:
         _require(request.path, uri)
         return _read_request(request, uri)
+    table = parse_table_request(uri)
+    if table is not None:
+        _require(table.path, uri)
+        return _read_table(table, uri)
     if uri == BUILTIN:
         return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
     if uri.startswith(SYNTH):
@@ -87,7 +97,7 @@ def read_source(uri: str) -> SourcePages:
 
 def _read_folder(path: Path, uri: str) -> SourcePages:
     if not _is_folder_of_images(path):
-        return _without_findings(read_manifest(path / MANIFEST_NAME))
+        return _read_file(path / MANIFEST_NAME, uri)
     transcripts = [found for found in find_transcripts(path) if is_transcript(found)]
     if not transcripts:
         return _without_findings(read_folder(path))
@@ -99,7 +109,11 @@ def _read_folder(path: Path, uri: str) -> SourcePages:
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return _read_table(TableRequest(path=path, kind="csv"), uri)
     if path.suffix.lower() in MANIFEST_SUFFIXES:
+        if is_chat(path):
+            return _read_table(TableRequest(path=path, kind="chat"), uri)
         return _without_findings(read_manifest(path))
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _without_findings(read_image(path))
@@ -108,19 +122,28 @@ def _read_file(path: Path, uri: str) -> SourcePages:
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
-        hint="give a JSONL manifest, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, or builtin",
+        hint="give a JSONL manifest, a table or chats, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, or builtin",
     )
 
 
 def _read_request(request: Request, uri: str) -> SourcePages:
-    pages, findings = read_transcripts(request)
+    return _usable(*read_transcripts(request), "transcriptions", uri)
+
+
+def _read_table(request: TableRequest, uri: str) -> SourcePages:
+    return _usable(*read_table(request), "chats" if request.kind == "chat" else "table", uri)
+
+
+def _usable(pages: list[Page], findings: list[Finding], what: str, uri: str) -> SourcePages:
+    """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
-        told = [f"  - {finding.message} ({finding.where})" for finding in findings[:MOST_FINDINGS_TOLD]]
-        more = [f"  - and {len(findings) - len(told)} more"] if len(findings) > len(told) else []
+        reasons = [finding for finding in findings if finding.severity != "note"] or findings
+        told = [f"  - {finding.message} ({finding.where})" for finding in reasons[:MOST_FINDINGS_TOLD]]
+        more = [f"  - and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
         raise SourceError(
-            "\n".join(["no page of the transcriptions can be used", *told, *more]),
+            "\n".join([f"no page of the {what} can be used", *told, *more]),
             where=uri,
-            hint=next((finding.hint for finding in findings if finding.hint), ""),
+            hint=next((finding.hint for finding in reasons if finding.hint), ""),
         )
     return SourcePages(pages=pages, findings=findings)
 

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from ocrtune.records import Finding
+from ocrtune.sources.image_paths import leads_out
 from ocrtune.sources.images import IMAGE_SUFFIXES
 
 _SIBLINGS = (".", "images", "..", "../images")
@@ -27,11 +28,11 @@ class ImageFiles:
 
         It is looked for at the path as written, from the XML's folder and from the root; then by its bare name, and
         by its stem with any suffix, beside the XML, in `images`, in the folder above and in `images` there. A file
-        that names no image has one of its own stem. Absolute paths and paths out of the root are not followed; their
-        bare names are looked for all the same.
+        that names no image has one of its own stem. Paths out of the root are not followed; their bare names are
+        looked for all the same.
         """
         name = PurePosixPath(written.replace("\\", "/")).name
-        is_outside = bool(written) and self._leads_out(written, xml)
+        is_outside = bool(written) and leads_out(written, xml.parent, self._root)
         if name and not is_outside:
             for folder in (xml.parent, self._root):
                 if _is_file(folder / written):
@@ -40,13 +41,6 @@ class ImageFiles:
         if found is None:
             return None, [_outside(written, xml) if is_outside else _missing(written or f"{xml.stem}.*", xml)]
         return found, [_note(xml)] if found.name != name or is_outside else []
-
-    def _leads_out(self, written: str, xml: Path) -> bool:
-        if "://" in written or PurePosixPath(written).is_absolute() or PureWindowsPath(written).drive:
-            return True
-        # By the letters of the path: a link that the user made may lead wherever the user wants.
-        target = Path(os.path.normpath(xml.parent.absolute() / written))
-        return not target.is_relative_to(Path(os.path.normpath(self._root.absolute())))
 
     def _beside(self, name: str, xml: Path) -> Path | None:
         folders = [Path(os.path.normpath(xml.parent / sibling)) for sibling in _SIBLINGS]
