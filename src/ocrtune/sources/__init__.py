@@ -1,4 +1,4 @@
-"""Files → pages: manifests, folders, images, transcriptions in XML, and the sample data of the package."""
+"""Files → pages: manifests, folders, images, transcriptions in XML, PDFs, and the sample data of the package."""
 
 from ocrtune.sources.folder import natural_key
 from ocrtune.sources.images import IMAGE_SUFFIXES, count_frames, open_image
