@@ -9,6 +9,8 @@
     │   ├── ImageError                    an image is missing, broken or empty
     │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
+    │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
+    │   │   └── PdfPageSize               a page has no size, or one that cannot be rendered
     │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
     │   ├── ModeError                     no such mode, or a mode the family cannot see
@@ -141,6 +143,18 @@ class UnsafeXml(TranscriptError):
     """XML declares entities or an external DTD, which no transcription needs."""
 
     code = "unsafe-xml"
+
+
+class PdfError(SourceError):
+    """A PDF, or a page of it, is broken, locked or too large."""
+
+    code = "pdf"
+
+
+class PdfPageSize(PdfError):
+    """A page of a PDF has no size, or one that cannot be rendered."""
+
+    code = "pdf-page-size"
 
 
 class InputsError(OcrtuneError):

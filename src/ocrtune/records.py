@@ -17,24 +17,42 @@ Corners = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PdfPage:
+    """A page of a PDF, rendered when it is asked for.
+
+    Attributes:
+        path: The PDF, or a `.pdf.gz`.
+        number: Which page, from 1.
+        dpi: Pixels an inch.
+    """
+
+    path: Path
+    number: int
+    dpi: int
+
+    def __str__(self) -> str:
+        return f"{self.path}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """A part of an image on disk, cut out when it is asked for.
 
     Attributes:
-        path: The whole image.
+        path: The whole image; it may be a page of a PDF.
         polygon: Around the part, at least three corners, in pixels of the upright image.
         baseline: What the letters stand on, at least two points; tells how the part is to be turned.
         margin_px: How much paper is left around the polygon's bounds.
     """
 
-    path: Path
+    path: Path | PdfPage
     polygon: Corners
     baseline: Corners | None = None
     margin_px: int = 0
 
 
-ImageSource = Path | Image.Image | Cut
-"""An image on disk, one in memory, or a part of one on disk."""
+ImageSource = Path | Image.Image | PdfPage | Cut
+"""An image on disk, one in memory, a page of a PDF, or a part of an image on disk or of such a page."""
 
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""

@@ -22,6 +22,7 @@ class Print:
         size: Of the type, in points.
         turn: The four numbers of a text matrix, `1 0 0 1` for an upright line.
         drawn: Without it the text is there and cannot be seen.
+        font: Its name; Helvetica, or Courier, whose letters are 0.6 of the size wide.
     """
 
     says: str
@@ -30,32 +31,36 @@ class Print:
     size: float = 12
     turn: str = "1 0 0 1"
     drawn: bool = True
+    font: str = "Helvetica"
 
 
 def write_pdf(
     path: Path,
     pages: list[list[Print]],
     *,
-    crop: tuple[float, float, float, float] = (0, 0, *PAGE_SIZE),
+    size: tuple[float, float] = PAGE_SIZE,
+    crop: tuple[float, float, float, float] | None = None,
     rotate: int = 0,
     encrypt: bool = False,
 ) -> Path:
-    """A PDF of these pages; `crop` is the left, bottom, right and top of what is shown of each."""
+    """A PDF of these pages, `size` wide and high; `crop` is the left, bottom, right and top of what is shown of each."""
+    crop = crop or (0, 0, *size)
     # Helvetica has signs for all codes from 33 to 126 and most from 161.
     letters = sorted({letter for page in pages for text in page for letter in text.says} - {" ", UNSEEN})
     codes = {" ": 32, UNSEEN: 160, **dict(zip(letters, [*range(33, 127), *range(161, 190)], strict=False))}
     assert len(codes) == len(letters) + 2, "too many letters for one font"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Count {len(pages)} /Kids [{' '.join(f'{5 + 2 * i} 0 R' for i in range(len(pages)))}] >>".encode(),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding /ToUnicode 4 0 R >>",
+        f"<< /Type /Pages /Count {len(pages)} /Kids [{' '.join(f'{6 + 2 * i} 0 R' for i in range(len(pages)))}] >>".encode(),
+        _font("Helvetica"),
         _stream(_meanings(codes)),
+        _font("Courier"),
     ]
     for number, page in enumerate(pages):
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {PAGE_SIZE[0]} {PAGE_SIZE[1]}]"
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {size[0]} {size[1]}]"
             f" /CropBox [{' '.join(map(str, crop))}] /Rotate {rotate}"
-            f" /Resources << /Font << /F 3 0 R >> >> /Contents {6 + 2 * number} 0 R >>".encode()
+            f" /Resources << /Font << /Helvetica 3 0 R /Courier 5 0 R >> >> /Contents {7 + 2 * number} 0 R >>".encode()
         )
         objects.append(_stream("\n".join(_shown(text, codes) for text in page)))
     path.write_bytes(_file(objects, encrypt=encrypt))
@@ -79,10 +84,14 @@ def _body_page(number: int, head: str) -> list[Print]:
     return [Print(says=head, y=550), *lines, Print(says=str(number), x=200, y=40)]
 
 
+def _font(name: str) -> bytes:
+    return f"<< /Type /Font /Subtype /Type1 /BaseFont /{name} /Encoding /WinAnsiEncoding /ToUnicode 4 0 R >>".encode()
+
+
 def _shown(text: Print, codes: dict[str, int]) -> str:
     codes_in_hex = "".join(f"{codes[letter]:02x}" for letter in text.says)
     mode = 0 if text.drawn else 3
-    return f"BT /F {text.size} Tf {mode} Tr {text.turn} {text.x} {text.y} Tm <{codes_in_hex}> Tj ET"
+    return f"BT /{text.font} {text.size} Tf {mode} Tr {text.turn} {text.x} {text.y} Tm <{codes_in_hex}> Tj ET"
 
 
 def _meanings(codes: dict[str, int]) -> str:

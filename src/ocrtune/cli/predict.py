@@ -41,7 +41,7 @@ def command(
     pages: Annotated[
         str,
         typer.Argument(
-            help="A JSONL manifest, a folder of images, PAGE XML, ALTO or hOCR, one image, or builtin."
+            help="A JSONL manifest, a CSV table, chats, a folder of images, PAGE XML, ALTO, hOCR, PDFs, one image, or builtin."
         ),
     ],
     *,

@@ -43,8 +43,9 @@ class DataSection(Section):
 
     Attributes:
         uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, transcriptions in
-            PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, `builtin` for the sample lines, or
-            `synth:` and a recipe of synthetic pages, which are made while they are learned from.
+            PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
+            `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats as `chat:FILE`, `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages,
+            which are made while they are learned from.
         validation_uri: Held-out pages, of a source of any kind; without it a share of the documents of `uri` is held
             out, and nothing of synthetic pages.
         validation_documents: Documents of `uri` to hold out, by name; goes before `validation_fraction`.

@@ -14,7 +14,7 @@ from ocrtune.data.texts import check_text
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
-from ocrtune.records import Cut, Finding, ImageSource, Page
+from ocrtune.records import Cut, Finding, ImageSource, Page, PdfPage
 from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization, normalize
 
@@ -189,12 +189,16 @@ def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> It
 
 
 def _content(source: ImageSource) -> bytes | None:
-    """A digest of a file's bytes, with the outline of a part, or of an image's pixels; None for a missing file."""
+    """A digest of a file's bytes, or of an image's pixels; None for a missing file.
+
+    Of a page of a PDF its number counts too, not how large it is rendered; of a part its outline.
+    """
     if isinstance(source, Path):
         return _file_content(source, source.stat().st_mtime_ns) if source.is_file() else None
-    if isinstance(source, Cut):
+    if isinstance(source, PdfPage | Cut):
         file = _content(source.path)
-        return file and blake2b(file + repr(source.polygon).encode(), digest_size=16).digest()
+        place = source.number if isinstance(source, PdfPage) else source.polygon
+        return file and blake2b(file + repr(place).encode(), digest_size=16).digest()
     return blake2b(repr((source.mode, source.size)).encode() + source.tobytes(), digest_size=16).digest()
 
 

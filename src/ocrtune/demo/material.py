@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocrtune.config import Config
-from ocrtune.demo.pdf_book import Book, document_name, page_numbers, write_book
-from ocrtune.demo.pdf_pages import DPI
+from ocrtune.demo.pdf_book import DPI, Book, document_name, page_numbers, write_book
 from ocrtune.records import Finding
 
 SCRIPT = "CYRILLIC"

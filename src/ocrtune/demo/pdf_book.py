@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,16 @@ from pathlib import Path
 from PIL import Image
 
 from ocrtune.data import gather_findings
-from ocrtune.demo.pdf_lines import Line, Skip, count_turned, cut_line, find_lines, why_skipped
-from ocrtune.demo.pdf_pages import PdfPages
+from ocrtune.demo.pdf_lines import Skip, cut_line, part_lines, why_skipped
 from ocrtune.errors import SourceError
 from ocrtune.progress import track
 from ocrtune.records import Finding
 from ocrtune.sources import write_jsonl, write_text_atomically
+from ocrtune.sources.pdf.document import PdfPages
+from ocrtune.sources.pdf.lines import LEADERS, Line, count_turned, find_lines
+
+DPI = 150
+"""Pixels an inch of the lines' pictures."""
 
 LONGEST_LINE = 66
 """Letters of the longest lines the small model knows; longer ones are parted between words."""
@@ -27,8 +30,6 @@ MOST_LINES_PER_PAGE = 30
 FEWEST_LINES_PER_PAGE = 5
 FEWEST_PAGES = 3
 FEWEST_LEADERS = 3
-LEADERS = re.compile(r"(?:\.\s*){5,}|…{2,}")
-"""The dots that lead from a heading to its page number in a table of contents."""
 
 MANIFEST = "manifest.jsonl"
 FINDINGS = "findings.json"
@@ -119,7 +120,7 @@ def draw_book(
         SourceError: The PDF cannot be read, has no text layer, no such pages, or too few with lines of the script.
     """
     wanted = wanted or Wanted()
-    with PdfPages(pdf) as document:
+    with PdfPages(pdf, dpi=DPI) as document:
         numbers = _numbers(document, pages, pdf)
         drawer = _Drawer(document, script, random.Random(seed), longest)  # noqa: S311  # repeatable, not secret
         body = drawer.find_body(numbers, pdf)
@@ -221,7 +222,7 @@ class _Drawer:
 
     def _read(self, number: int) -> _Text:
         glyphs = self._document.glyphs(number)
-        lines = find_lines(glyphs, longest=self._longest)
+        lines = part_lines(find_lines(glyphs), self._longest)
         self._pass_lines(number, Skip.TURNED, count_turned(glyphs))
         usable = []
         for index, line in enumerate(lines):

@@ -1,26 +1,15 @@
-"""The signs of a PDF's page → its lines of print: what each says, and its picture cut from the page."""
+"""The lines of a PDF's page → those that the demo learns from, and their pictures."""
 
 import math
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
-from ocrtune.demo.pdf_pages import SOFT_HYPHEN, Glyph
-
-WORD_GAP = 0.15
-"""A gap of more than this share of the type's size parts words; letters are closer."""
-
-COLUMN_GAP = 2.0
-"""A gap of more than so many sizes of the type parts columns, or a page number from what stands beside it."""
-
-MOST_TURNED = 2.0
-"""Degrees a line may be turned and still be upright."""
+from ocrtune.sources.pdf.lines import Line
 
 FEWEST_LETTERS = 3
 MARGIN_ABOVE = 0.15
@@ -29,11 +18,6 @@ MARGIN_BESIDE = 0.3
 
 FAINTEST = 40
 """Ink and paper of a line differ by so many grey values at least."""
-
-_SAME_ROW = (-0.25, 0.75)
-_MOST_UNLIKE_SIZES = 1.8
-
-Word = tuple[Glyph, ...]
 
 
 class Skip(StrEnum):
@@ -48,64 +32,11 @@ class Skip(StrEnum):
     BLANK = "no ink where the letters should be"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of print, or a part of one.
-
-    Attributes:
-        words: Its words from left to right, each of the signs of its letters.
-    """
-
-    words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        """What it says, in NFC; a soft hyphen at its end, where print shows it, is a hyphen."""
-        text = " ".join("".join(glyph.text or "" for glyph in word) for word in self.words)
-        if text.endswith(SOFT_HYPHEN):
-            text = text.rstrip(SOFT_HYPHEN) + "-"
-        return unicodedata.normalize("NFC", text.replace(SOFT_HYPHEN, ""))
-
-    @property
-    def glyphs(self) -> tuple[Glyph, ...]:
-        """The signs of all words."""
-        return tuple(glyph for word in self.words for glyph in word)
-
-    @property
-    def size(self) -> float:
-        """The largest type of the line, in pixels."""
-        return max(glyph.size for glyph in self.glyphs)
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of its ink."""
-        glyphs = self.glyphs
-        return (
-            min(glyph.left for glyph in glyphs),
-            min(glyph.top for glyph in glyphs),
-            max(glyph.right for glyph in glyphs),
-            max(glyph.bottom for glyph in glyphs),
-        )
-
-
-def find_lines(glyphs: Sequence[Glyph], *, longest: int | None = None) -> list[Line]:
-    """The upright lines of a page from top to bottom, columns apart.
-
-    Args:
-        glyphs: The page's signs.
-        longest: Lines of more letters are parted between words, into parts of about the same length.
-    """
-    upright = [glyph for glyph in glyphs if not _is_turned(glyph)]
-    lines = [line for row in _rows(upright) for line in _lines_of(row)]
-    if longest is not None:
-        lines = [part for line in lines for part in _part(line, longest)]
-    return lines
-
-
-def count_turned(glyphs: Sequence[Glyph]) -> int:
-    """The page's lines that do not run from left to right."""
-    turned = (glyph for glyph in glyphs if _is_turned(glyph) and glyph.text != " ")
-    return len({(round(glyph.turn), round(glyph.baseline / max(glyph.size, 1.0))) for glyph in turned})
+def part_lines(lines: Sequence[Line], longest: int | None) -> list[Line]:
+    """The lines, those of more than `longest` letters parted between words into parts of about the same length."""
+    if longest is None:
+        return list(lines)
+    return [part for line in lines for part in _part(line, longest)]
 
 
 def why_skipped(line: Line, script: str) -> Skip | None:
@@ -149,63 +80,6 @@ def cut_line(page: Image.Image, line: Line, lines: Sequence[Line]) -> Image.Imag
     picture = page.crop(box)
     values = np.asarray(picture)
     return picture if int(values.max()) - int(values.min()) >= FAINTEST else None
-
-
-def _is_turned(glyph: Glyph) -> bool:
-    return abs(glyph.turn) > MOST_TURNED
-
-
-def _rows(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
-    """Signs that stand on a line together, from top to bottom.
-
-    Signs of one baseline and size are taken together first. The largest of these groups found rows, so that a raised or
-    lowered sign joins the row around it.
-    """
-    groups: dict[tuple[int, int], list[Glyph]] = defaultdict(list)
-    for glyph in glyphs:
-        groups[round(glyph.baseline), round(glyph.size)].append(glyph)
-    rows: list[list[Glyph]] = []
-    for group in sorted(groups.values(), key=len, reverse=True):
-        home = next((row for row in rows if _stands_in(group[0], row[0])), None)
-        if home is None:
-            rows.append(group)
-        else:
-            home.extend(group)
-    return sorted(rows, key=lambda row: row[0].baseline)
-
-
-def _stands_in(glyph: Glyph, founder: Glyph) -> bool:
-    """Its middle lies in the height of the founder's type; a large initial stands in several rows and in none."""
-    small, large = sorted((max(glyph.size, 0.1), max(founder.size, 0.1)))
-    if large / small > _MOST_UNLIKE_SIZES:
-        return False
-    above = (founder.baseline - (glyph.baseline - glyph.size / 4)) / max(founder.size, 0.1)
-    return _SAME_ROW[0] <= above <= _SAME_ROW[1]
-
-
-def _lines_of(row: Sequence[Glyph]) -> Iterator[Line]:
-    """The lines of a row, one for each column, words parted by spaces and by gaps."""
-    words: list[Word] = []
-    word: list[Glyph] = []
-    spaced = False
-    end = -math.inf
-    # Signs that stand in one place, such as a letter and its accent, keep their order.
-    for glyph in sorted(row, key=lambda glyph: glyph.start):
-        if glyph.text == " ":
-            spaced = True
-            continue
-        gap = (glyph.start - end) / max(glyph.size, 0.1)
-        if word and (spaced or gap > WORD_GAP):
-            words.append(tuple(word))
-            word = []
-        if words and gap > COLUMN_GAP:
-            yield Line(tuple(words))
-            words = []
-        word.append(glyph)
-        spaced = False
-        end = max(end, glyph.end)
-    if word:
-        yield Line((*words, tuple(word)))
 
 
 def _part(line: Line, longest: int) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Files → pages: manifests, tables, chats, folders, images, transcriptions in XML, and the package's sample data."""
+"""Files → pages: manifests, tables, chats, folders, images, transcriptions in XML, PDFs, and the package's samples."""
 
 from ocrtune.sources.folder import natural_key
 from ocrtune.sources.images import IMAGE_SUFFIXES, count_frames, open_image

@@ -41,6 +41,11 @@ def find_texts_without_image(folder: Path) -> list[Path]:
     return [path for path in files if path.suffix == ".txt" and path.with_suffix("") not in with_image]
 
 
+def has_images(folder: Path) -> bool:
+    """Whether there is any image in a folder or the folders in it."""
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in find_files(folder))
+
+
 def has_texts(folder: Path) -> bool:
     """Whether any image of the folder has a `.txt` beside it."""
     images = (path for path in find_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from ocrtune.errors import ImageError
-from ocrtune.records import Cut, ImageSource
+from ocrtune.records import Cut, ImageSource, PdfPage
 from ocrtune.sources.cutting import cut_out
+from ocrtune.sources.pdf.pictures import render_page
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 """Suffixes by which a folder's images are known, in lower case."""
@@ -34,10 +35,11 @@ def open_image(source: ImageSource) -> Image.Image:
     that holds the brightest pixel. Of a file with several frames it is the first.
 
     Of a `Cut` it is the part along its polygon, upright, with the paper's colour around; the page it is cut out
-    of stays decoded for the next one.
+    of stays decoded for the next one. A `PdfPage` is rendered.
 
     Args:
-        source: A path, an image in memory, which is never changed, or a part of an image on disk.
+        source: A path, an image in memory, which is never changed, a page of a PDF, or a part of an image on disk or
+            of such a page.
 
     Raises:
         ImageError: The file is missing, empty, broken, no image or too large to open safely, or the image has
@@ -47,30 +49,36 @@ def open_image(source: ImageSource) -> Image.Image:
         return _upright_rgb(source, where="an image in memory")
     if isinstance(source, Cut):
         return cut_out(_kept_page(source.path, _changed_ns(source.path)), source)
+    if isinstance(source, PdfPage):
+        return render_page(source)
     with _naming_errors(source), Image.open(source) as image:
         image.load()
         return _upright_rgb(image, where=str(source))
 
 
 def count_frames(source: ImageSource) -> int:
-    """Pages of a TIFF or frames of an animation, also of one that a part is cut out of; 1 for an image in memory.
+    """Pages of a TIFF or frames of an animation, also of one that a part is cut out of; 1 for any other image.
 
     Raises:
         ImageError: As `open_image`.
     """
-    if isinstance(source, Image.Image):
-        return 1
     path = source.path if isinstance(source, Cut) else source
+    if isinstance(path, Image.Image | PdfPage):
+        return 1
     with _naming_errors(path), Image.open(path) as image:
         return sum(1 for _ in ImageSequence.Iterator(image))
 
 
 @lru_cache(maxsize=PAGES_KEPT)
-def _kept_page(path: Path, changed_ns: int) -> Image.Image:  # noqa: ARG001 - a changed file is another page
-    return open_image(path)
+def _kept_page(
+    page: Path | PdfPage,
+    changed_ns: int,  # noqa: ARG001 - a changed file is another page
+) -> Image.Image:
+    return open_image(page)
 
 
-def _changed_ns(path: Path) -> int:
+def _changed_ns(page: Path | PdfPage) -> int:
+    path = page.path if isinstance(page, PdfPage) else page
     with _naming_errors(path):
         return path.stat().st_mtime_ns
 

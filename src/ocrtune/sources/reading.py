@@ -7,9 +7,11 @@ from pathlib import Path
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
 from ocrtune.records import Finding, Page
-from ocrtune.sources.folder import find_texts_without_image, has_texts, read_folder, read_image
+from ocrtune.sources.folder import find_texts_without_image, has_images, has_texts, read_folder, read_image
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
+from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
+from ocrtune.sources.pdf.reading import find_pdfs, is_pdf, read_pdfs
 from ocrtune.sources.tables.chats import is_chat
 from ocrtune.sources.tables.options import TableRequest, parse_table_request
 from ocrtune.sources.tables.reading import read_table
@@ -56,7 +58,9 @@ def read_pages(uri: str) -> list[Page]:
             images with a `.txt` of the same stem each; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
             them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`;
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
-            as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`.
+            as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
+            a PDF with a text layer, or a folder of them, also as
+            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -75,7 +79,7 @@ def read_source(uri: str) -> SourcePages:
     Raises:
         SourceError: As `read_pages`.
     """
-    request = parse_request(uri)
+    request = parse_pdf_request(uri) or parse_request(uri)
     if request is not None:
         _require(request.path, uri)
         return _read_request(request, uri)
@@ -99,13 +103,15 @@ def _read_folder(path: Path, uri: str) -> SourcePages:
     if not _is_folder_of_images(path):
         return _read_file(path / MANIFEST_NAME, uri)
     transcripts = [found for found in find_transcripts(path) if is_transcript(found)]
-    if not transcripts:
-        return _without_findings(read_folder(path))
-    if not has_texts(path):
-        return _read_request(Request(path=path), uri)
-    return SourcePages(
-        pages=read_folder(path), findings=[_transcripts_left_out(found) for found in transcripts]
-    )
+    pdfs = find_pdfs(path)
+    if pdfs and not transcripts and not has_images(path):
+        return _read_request(PdfRequest(path=path), uri)
+    left_out = [_pdf_left_out(found) for found in pdfs]
+    if transcripts and not has_texts(path):
+        source = _read_request(Request(path=path), uri)
+        return SourcePages(pages=source.pages, findings=[*source.findings, *left_out])
+    left_out += [_transcripts_left_out(found) for found in transcripts]
+    return SourcePages(pages=read_folder(path), findings=left_out)
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
@@ -117,16 +123,20 @@ def _read_file(path: Path, uri: str) -> SourcePages:
         return _without_findings(read_manifest(path))
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _without_findings(read_image(path))
+    if is_pdf(path):
+        return _read_request(PdfRequest(path=path), uri)
     if is_transcript(path):
         return _read_request(Request(path=path), uri)
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
-        hint="give a JSONL manifest, a table or chats, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, or builtin",
+        hint="give a JSONL manifest, a table or chats, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
     )
 
 
-def _read_request(request: Request, uri: str) -> SourcePages:
+def _read_request(request: Request | PdfRequest, uri: str) -> SourcePages:
+    if isinstance(request, PdfRequest):
+        return _usable(*read_pdfs(request), "PDF", uri)
     return _usable(*read_transcripts(request), "transcriptions", uri)
 
 
@@ -159,6 +169,16 @@ def _transcripts_left_out(path: Path) -> Finding:
         message="images have .txt files, so the transcription in XML is left out",
         where=str(path),
         hint="read it by a uri such as page:FOLDER, alto:FOLDER or hocr:FOLDER",
+    )
+
+
+def _pdf_left_out(path: Path) -> Finding:
+    return Finding(
+        code="pdf-beside-images",
+        severity="note",
+        message="the folder holds images, so the PDF is left out",
+        where=str(path),
+        hint="read it by a uri such as pdf:FOLDER",
     )
 
 

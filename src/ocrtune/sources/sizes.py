@@ -4,9 +4,10 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from ocrtune.records import Cut, ImageSource
+from ocrtune.records import Cut, ImageSource, PdfPage
 from ocrtune.sources.cutting import frame_of
 from ocrtune.sources.images import open_image
+from ocrtune.sources.pdf.pictures import page_size
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
@@ -16,7 +17,7 @@ _ORIENTATION_MARKS = (b"eXIf", b"exif", b"xmp")
 
 
 def image_size(source: ImageSource) -> tuple[int, int]:
-    """(width, height) of the image that `open_image` gives, without decoding it.
+    """(width, height) of the image that `open_image` gives, without decoding or rendering it.
 
     Raises:
         ImageError: The file cannot be opened; a file that breaks only in its pixels is not noticed here.
@@ -25,6 +26,8 @@ def image_size(source: ImageSource) -> tuple[int, int]:
         return _upright_size(source)
     if isinstance(source, Cut):
         return frame_of(source, image_size(source.path)).size
+    if isinstance(source, PdfPage):
+        return page_size(source)
     try:
         with Image.open(source) as image:
             return image.size if _tells_no_orientation(image, source) else _upright_size(image)

@@ -77,6 +77,19 @@ def one_of(known: Collection[str]) -> Callable[[str], str]:
     return parse
 
 
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """A parser for an option that is a whole number within bounds, both included."""
+
+    def parse(value: str) -> int:
+        # A number of thousands of digits is not worth reading.
+        is_number = value.isascii() and value.isdecimal() and len(value) <= len(str(highest))
+        if not is_number or not lowest <= int(value) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}, found {value!r}")
+        return int(value)
+
+    return parse
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """`, did you mean 'x'?` for the known name that is like `name`, or nothing."""
     close = get_close_matches(name, known, n=1)

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from ocrtune.families import FAMILIES, Family
 from ocrtune.sources.transcripts.layout import Format
-from ocrtune.sources.uris import OptionParsers, one_of, read_options, split_uri
+from ocrtune.sources.uris import OptionParsers, one_of, read_options, split_uri, whole_number
 
 Level = Literal["page", "region", "line"]
 Target = Literal["plain", "markdown", "grounded"]
@@ -61,12 +61,6 @@ def parse_request(uri: str) -> Request | None:
     return Request(path=path, format=name, options=Options(**options))  # type: ignore[arg-type]
 
 
-def _margin(value: str) -> int:
-    if not value.isdecimal() or int(value) > MOST_MARGIN_PX:
-        raise ValueError(f"must be a whole number from 0 to {MOST_MARGIN_PX}, found {value!r}")
-    return int(value)
-
-
 def _family(value: str) -> Family:
     return FAMILIES[one_of(FAMILIES)(value)]
 
@@ -74,6 +68,6 @@ def _family(value: str) -> Family:
 _PARSERS: OptionParsers = {
     "level": one_of(get_args(Level)),
     "target": one_of(get_args(Target)),
-    "margin": _margin,
+    "margin": whole_number(0, MOST_MARGIN_PX),
     "family": _family,
 }

@@ -6,6 +6,7 @@ import math
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,18 +16,28 @@ import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 from PIL import Image
 
-from ocrtune.errors import SourceError
+from ocrtune.errors import PdfError, PdfPageSize
 
-DPI = 150
 POINTS_PER_INCH = 72
 
 SOFT_HYPHEN = "\N{SOFT HYPHEN}"
 
-_SCALE = DPI / POINTS_PER_INCH
+MOST_INCHES = 200
+"""Sides of a page; PDF itself knows no longer ones."""
+
+MOST_GLYPHS = 100_000
+"""A page of a newspaper has about 30,000 signs."""
+
+MOST_BYTES = 2**30
+
 _GZIP_MAGIC = b"\x1f\x8b"
 # PDFium gives a sign without ink a box of a thousandth of its size.
 _LOWEST_INK = 0.01
+_FIRST_HALVES = range(0xD800, 0xDC00)
+_SECOND_HALVES = range(0xDC00, 0xE000)
 _UNREADABLE = frozenset({"Cn", "Co", "Cs"})
+# Office programs write bullets with codes of the symbol fonts, which are of private use and always the same.
+_SYMBOLS = {0xF0B7: "\N{BULLET}", 0xF0A7: "\N{BLACK SMALL SQUARE}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,7 @@ class Glyph:
         baseline: Of an upright one y of the line it stands on; else how far that line passes from the page's corner.
         size: Height of the type.
         turn: Degrees, clockwise, by which its line is turned.
+        is_drawn: False for one that is in the text layer alone, as programs put it under a scan.
     """
 
     text: str | None
@@ -56,6 +68,7 @@ class Glyph:
     baseline: float
     size: float
     turn: float = 0.0
+    is_drawn: bool = True
 
 
 class PdfPages:
@@ -63,14 +76,16 @@ class PdfPages:
 
     Args:
         path: The PDF, or a `.pdf.gz`; its content decides, not its name.
+        dpi: Pixels an inch of everything that is measured or rendered.
 
     Raises:
-        SourceError: There is no such file, it is no PDF, or it asks for a password.
+        PdfError: There is no such file, it is no PDF, or it asks for a password.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, dpi: int) -> None:
         self._document = _open(path)
         self._path = path
+        self._scale = dpi / POINTS_PER_INCH
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +93,10 @@ class PdfPages:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the PDF's memory back."""
         self._document.close()
 
     def __len__(self) -> int:
@@ -88,39 +107,82 @@ class PdfPages:
 
         Spaces are those that the PDF itself holds, not those that a reader would guess. Ligatures are letters in one
         place each.
+
+        Raises:
+            PdfError: The page is broken, larger than any paper, or has more signs than any page.
         """
-        page = self._page(number)
-        text = page.get_textpage()
-        try:
-            return list(_glyphs(page, text))
-        finally:
-            text.close()
-            page.close()
+        with self._open_page(number) as page:
+            self._size(page, number)
+            text = page.get_textpage()
+            try:
+                if text.count_chars() > MOST_GLYPHS:
+                    raise PdfError(
+                        f"the page has {text.count_chars()} signs, more than {MOST_GLYPHS}",
+                        where=f"{self._path}#{number}",
+                    )
+                return list(_glyphs(page, text, self._scale))
+            finally:
+                text.close()
 
     def render(self, number: int) -> Image.Image:
-        """The page at `DPI`, grey of 8 bits."""
-        page = self._page(number)
-        try:
-            picture: Image.Image = page.render(scale=_SCALE, grayscale=True).to_pil()
+        """The page as it is shown, grey of 8 bits.
+
+        Raises:
+            PdfError: As `size`.
+        """
+        with self._open_page(number) as page:
+            self._size(page, number)
+            picture: Image.Image = page.render(scale=self._scale, grayscale=True).to_pil()
             # A copy: the bitmap's memory goes with the page.
             return picture.convert("L").copy()
-        except pypdfium2.PdfiumError as error:
-            raise self._broken(number) from error
-        finally:
-            page.close()
 
-    def _page(self, number: int) -> Any:
+    def size(self, number: int) -> tuple[int, int]:
+        """(width, height) in pixels of what `render` gives, without rendering it.
+
+        Raises:
+            PdfError: There is no such page, it is broken, or too large to be rendered.
+        """
+        with self._open_page(number) as page:
+            return self._size(page, number)
+
+    @contextmanager
+    def _open_page(self, number: int) -> Iterator[Any]:
+        if not 1 <= number <= len(self):
+            raise PdfError(f"the PDF has no page {number}, but {len(self)}", where=str(self._path))
         try:
-            return self._document[number - 1]
+            page = self._document[number - 1]
+            try:
+                yield page
+            finally:
+                page.close()
         except pypdfium2.PdfiumError as error:
             raise self._broken(number) from error
 
-    def _broken(self, number: int) -> SourceError:
-        return SourceError(
+    def _size(self, page: Any, number: int) -> tuple[int, int]:
+        points = page.get_size()
+        inches = [side / POINTS_PER_INCH for side in points]
+        width, height = pixels(points, self._scale)
+        most_pixels = Image.MAX_IMAGE_PIXELS or math.inf
+        if not (min(inches) > 0 and max(inches) <= MOST_INCHES and width * height <= most_pixels):
+            raise PdfPageSize(
+                f"the page has {inches[0]:.4g} × {inches[1]:.4g} inches, which cannot be rendered as "
+                f"{width} × {height} px",
+                where=f"{self._path}#{number}",
+                hint=f"sides may have up to {MOST_INCHES} inches; a smaller dpi makes smaller images",
+            )
+        return width, height
+
+    def _broken(self, number: int) -> PdfError:
+        return PdfError(
             f"page {number} of the PDF cannot be read",
-            where=str(self._path),
+            where=f"{self._path}#{number}",
             hint="leave it out by a range of pages, or save the PDF anew",
         )
+
+
+def pixels(points: tuple[float, float], scale: float) -> tuple[int, int]:
+    """(width, height) of a rendered page, rounded as PDFium's picture is."""
+    return math.ceil(points[0] * scale), math.ceil(points[1] * scale)
 
 
 def _open(path: Path) -> Any:
@@ -128,10 +190,10 @@ def _open(path: Path) -> Any:
         return pypdfium2.PdfDocument(_content(path))
     except pypdfium2.PdfiumError as error:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
-            raise SourceError(
+            raise PdfError(
                 "the PDF asks for a password", where=str(path), hint="save a copy without one"
             ) from error
-        raise SourceError(
+        raise PdfError(
             "the file is no PDF that can be read",
             where=str(path),
             hint="it may be cut off; fetch or export it once more",
@@ -141,22 +203,29 @@ def _open(path: Path) -> Any:
 def _content(path: Path) -> bytes:
     """The bytes of the PDF, unpacked."""
     if not path.is_file():
-        raise SourceError(f"there is no file {str(path)!r}", hint="name a PDF with a text layer by --pdf")
-    content = path.read_bytes()
-    if not content.startswith(_GZIP_MAGIC):
-        return content
+        raise PdfError(f"there is no file {str(path)!r}", hint="name a PDF with a text layer")
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     try:
-        return gzip.decompress(content)
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(
-            "the file cannot be unpacked", where=str(path), hint="it may be cut off; fetch it once more"
+        raise PdfError(
+            f"the file cannot be {'unpacked' if is_packed else 'read'}",
+            where=str(path),
+            hint="it may be cut off; fetch it once more",
         ) from error
+    if len(content) > MOST_BYTES:
+        raise PdfError(
+            f"the PDF has more than {MOST_BYTES} bytes", where=str(path), hint="split it into several"
+        )
+    return content
 
 
-def _glyphs(page: Any, text: Any) -> Iterator[Glyph]:
-    where = _Coordinates(page)
+def _glyphs(page: Any, text: Any, scale: float) -> Iterator[Glyph]:
+    where = _Coordinates(page, scale)
     for index in range(text.count_chars()):
-        if pdfium.FPDFText_IsGenerated(text, index):
+        if pdfium.FPDFText_IsGenerated(text, index) or _is_second_half(text, index):
             continue
         letters = _letters(text, index)
         glyph = where.place(text, index, letters or None)
@@ -165,15 +234,30 @@ def _glyphs(page: Any, text: Any) -> Iterator[Glyph]:
             yield glyph
 
 
+def _code(text: Any, index: int) -> int:
+    """The number of a sign's letter, 0 where there is none; letters beyond 16 bits take two places of PDFium's."""
+    code: int = pdfium.FPDFText_GetUnicode(text, index)
+    if code in _FIRST_HALVES and index + 1 < text.count_chars():
+        other: int = pdfium.FPDFText_GetUnicode(text, index + 1)
+        if other in _SECOND_HALVES:
+            return 0x10000 + (code - _FIRST_HALVES[0]) * 0x400 + other - _SECOND_HALVES[0]
+    return code
+
+
+def _is_second_half(text: Any, index: int) -> bool:
+    code = pdfium.FPDFText_GetUnicode(text, index)
+    return code in _SECOND_HALVES and index > 0 and _code(text, index - 1) > _SECOND_HALVES[-1]
+
+
 def _letters(text: Any, index: int) -> str | None:
     """What a sign says: nothing for control characters, None if only the font knows."""
     # PDFium gives hyphens that part a word at a line's end a code of its own.
     if pdfium.FPDFText_IsHyphen(text, index):
         return "-"
-    code = pdfium.FPDFText_GetUnicode(text, index)
+    code = _code(text, index)
     if code == 0 or pdfium.FPDFText_HasUnicodeMapError(text, index):
         return None
-    letter = chr(code)
+    letter = _SYMBOLS.get(code) or chr(code)
     category = unicodedata.category(letter)
     if category in _UNREADABLE or letter == "\N{REPLACEMENT CHARACTER}":
         return None
@@ -184,13 +268,16 @@ def _letters(text: Any, index: int) -> str | None:
     return letter
 
 
+def _is_drawn(text: Any, index: int) -> bool:
+    mode = pdfium.FPDFTextObj_GetTextRenderMode(pdfium.FPDFText_GetTextObject(text, index))
+    return bool(mode != pdfium.FPDF_TEXTRENDERMODE_INVISIBLE)
+
+
 class _Coordinates:
     """Points of a PDF page → pixels of its picture, which may be turned and cut."""
 
-    def __init__(self, page: Any) -> None:
-        # As `render` rounds them.
-        sides = [math.ceil(side * _SCALE) for side in page.get_size()]
-        convert = pypdfium2.PdfPosConv(page, (0, 0, *sides, 0)).to_bitmap
+    def __init__(self, page: Any, scale: float) -> None:
+        convert = pypdfium2.PdfPosConv(page, (0, 0, *pixels(page.get_size(), scale), 0)).to_bitmap
         # PDFium answers in whole pixels: points far from each other tell the scale well.
         far = 100 * POINTS_PER_INCH
         (self._x0, self._y0), (xa, ya), (xb, yb) = convert(0, 0), convert(far, 0), convert(0, far)
@@ -219,6 +306,7 @@ class _Coordinates:
             baseline=y * cosine - x * sine,
             size=abs(cosine * upwards[1] - sine * upwards[0]) * pdfium.FPDFText_GetFontSize(text, index),
             turn=math.degrees(math.atan2(sine, cosine)),
+            is_drawn=_is_drawn(text, index),
         )
 
     def _origin(self, text: Any, index: int) -> tuple[float, float]:
