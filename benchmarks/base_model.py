@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from demo import rates
+from demo import machine, rates
+from ocrtune.config import read_config
 from ocrtune.data.streams import open_stream
 from ocrtune.evaluation import evaluate_predictions
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
@@ -21,6 +22,9 @@ from ocrtune.sources import read_pages, write_text_atomically
 RESULT = Path(__file__).with_suffix(".json")
 RECIPES = Path(__file__).parents[1] / "pretraining"
 LINES = 200
+DECODING = read_config("tiny-demo").evaluation.decoding
+"""The demo's, so that scores are those it has before fine-tuning."""
+
 SAMPLE_PAGES = ("5", "6")
 
 
@@ -30,7 +34,8 @@ def main() -> None:
         loaded = load_checkpoint(build_tiny_checkpoint(Path(folder)), device="cpu")
     sets = {f"synthetic, {language}": synthetic(language) for language in ("en", "ru")}
     sets |= {f"Vicksburg page {document}": sample_lines(document) for document in SAMPLE_PAGES}
-    result = {name: {"lines": len(pages), **score(loaded, pages)} for name, pages in sets.items()}
+    scores = {name: {"lines": len(pages), **score(loaded, pages)} for name, pages in sets.items()}
+    result = {"sets": scores, "machine": machine()}
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
@@ -45,7 +50,8 @@ def sample_lines(document: str) -> list[Page]:
 
 
 def score(loaded: LoadedCheckpoint, pages: list[Page]) -> dict[str, float]:
-    return rates(evaluate_predictions(predict(loaded, pages), pages).scorecard)
+    predictions = predict(loaded, pages, decoding=DECODING)
+    return rates(evaluate_predictions(predictions, pages).scorecard)
 
 
 if __name__ == "__main__":

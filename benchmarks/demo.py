@@ -29,14 +29,15 @@ def main() -> None:
         "elapsed_s": round(elapsed_s),
         "export_matches": found["export_matches"],
         "scores": {name: rates(card) for name, card in cards.items()},
-        "machine": {
-            "cpus": os.cpu_count(),
-            "torch": version("torch"),
-            "transformers": version("transformers"),
-        },
+        "machine": machine(),
     }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
+
+
+def machine() -> dict[str, object]:
+    """What the scores and times of the small model may depend on."""
+    return {"cpus": os.cpu_count(), "torch": version("torch"), "transformers": version("transformers")}
 
 
 def run_demo(run: Path) -> dict[str, object]:

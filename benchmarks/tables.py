@@ -1,7 +1,7 @@
-"""The tables of README.md, made from the JSON files beside this module.
+"""The tables of README.md and of the model card, made from the JSON files beside this module.
 
 Run it with `python benchmarks/tables.py`; it rewrites the region between `<!-- numbers: … -->` and
-`<!-- /numbers -->`. A test finds numbers that stand there and not in the JSON.
+`<!-- /numbers -->` of each. A test finds numbers that stand there and not in the JSON.
 """
 
 import json
@@ -15,15 +15,19 @@ from ocrtune.sources import write_text_atomically
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+MODEL_CARD = HERE.parent / "pretraining" / "README.md"
 BYTES_OF_A_LEARNING_PARAMETER = 16
 """In fp32: weight, gradient, and two moments."""
+
+RATES = ("cer", "cer_median", "wer", "runaway_rate")
+RATE_HEADS = ("CER", "median line", "WER", "runaway")
 
 REGION = re.compile(r"(<!-- numbers:[^\n]*-->\n).*?(<!-- /numbers -->)", re.DOTALL)
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    write_text_atomically(README, with_numbers(text, numbers()))
+    for page, region in ((README, numbers()), (MODEL_CARD, card_numbers())):
+        write_text_atomically(page, with_numbers(page.read_text(encoding="utf-8"), region))
 
 
 def with_numbers(page: str, region: str) -> str:
@@ -36,7 +40,6 @@ def with_numbers(page: str, region: str) -> str:
     if len(found) != 1:
         raise OcrtuneError(
             f"{len(found)} regions for numbers",
-            where=README.name,
             hint="put `<!-- numbers: … -->` and `<!-- /numbers -->` around the place, once",
         )
     return REGION.sub(lambda match: f"{match[1]}{region}{match[2]}", page)
@@ -46,11 +49,17 @@ def numbers() -> str:
     """What stands between the marks, from the files as they are."""
     parts = (
         demo_part(read("demo")),
+        tuning_part(read("tuning_methods")),
         training_part(read("training_step")),
         encoding_part(read("encode")),
         synth_part(read("synth")),
     )
     return "\n" + "\n".join(parts) + "\n"
+
+
+def card_numbers() -> str:
+    """The same of the model card."""
+    return "\n" + base_part(read("base_model")) + "\n"
 
 
 def read(name: str) -> dict[str, Any]:
@@ -61,16 +70,34 @@ def read(name: str) -> dict[str, Any]:
 
 def demo_part(result: Mapping[str, Any]) -> str:
     """What the demo's fine-tuning is worth, and how long the demo takes."""
-    keys = ("cer", "cer_median", "wer", "runaway_rate")
-    rows = [
-        (f"{when} fine-tuning", *(f"{scores[key]:.1%}" for key in keys))
-        for when, scores in result["scores"].items()
-    ]
-    heads = ("", "CER", "median line", "WER", "runaway")
+    rows = [(f"{when} fine-tuning", *percents(scores)) for when, scores in result["scores"].items()]
     return f"""**The demo** (`python benchmarks/demo.py`), {result["threads"]} CPU threads, {result["elapsed_s"]} s in all: {result["lines"]} scanned lines of a page that nothing was
 learned from, read by the small built-in model. [How that learned, and what this page was used for](pretraining/README.md)
 
-{table(heads, rows, left=1)}"""
+{table(("", *RATE_HEADS), rows, left=1)}"""
+
+
+def base_part(result: Mapping[str, Any]) -> str:
+    """What the small model reads of what it never saw."""
+    rows = [(name, str(scores["lines"]), *percents(scores)) for name, scores in result["sets"].items()]
+    return table(("", "lines", *RATE_HEADS), rows, left=1)
+
+
+def tuning_part(result: Mapping[str, Any]) -> str:
+    """LoRA against full fine-tuning: what learns, how long it takes, what it is worth."""
+    rows = [
+        (name, f"{row['learning_parameters']:,}", f"{row['train_s']}", *percents(row))
+        for name, row in result["methods"].items()
+    ]
+    return f"""**LoRA against full fine-tuning** (`python benchmarks/tuning_methods.py`) of the small model, {result["threads"]} CPU threads: the demo's
+lines and steps ({result["steps"]}), and the same test page; LoRA has rank {result["rank"]}. Before training CER is {result["before"]["cer"]:.1%}.
+
+{table(("what learns", "parameters", "training, s", *RATE_HEADS), rows, left=1)}"""
+
+
+def percents(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """The rates of `RATE_HEADS`."""
+    return tuple(f"{scores[key]:.1%}" for key in RATES)
 
 
 def training_part(result: Mapping[str, Any]) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from demo import rates
+from demo import machine, rates
 from ocrtune.config import read_config
 from ocrtune.evaluation import evaluate_predictions
 from ocrtune.models.checkpoint import load_checkpoint
+from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.prediction import predict
 from ocrtune.sources import read_pages, write_text_atomically
 from ocrtune.training import train
@@ -22,7 +23,8 @@ RESULT = Path(__file__).with_suffix(".json")
 THREADS = 2
 TEST_DOCUMENT = "6"
 
-LORA = ("tuning.method=lora", "tuning.lora.rank=16", "optimizer.learning_rate=2e-3")
+RANK = 16
+LORA = ("tuning.method=lora", f"tuning.lora.rank={RANK}", "optimizer.learning_rate=2e-3")
 METHODS: dict[str, tuple[str, ...]] = {
     "full": (),
     "full, decoder and projector": ("tuning.parts=[decoder,projector]",),
@@ -38,23 +40,39 @@ METHODS: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     torch.set_num_threads(THREADS)
-    result = {name: measure(overrides) for name, overrides in METHODS.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        before = score(build_tiny_checkpoint(Path(folder)))
+    methods = {name: measure(overrides) for name, overrides in METHODS.items()}
+    result = {
+        "threads": THREADS,
+        "rank": RANK,
+        "steps": next(iter(methods.values()))["steps"],
+        "before": before,
+        "methods": methods,
+        "machine": machine(),
+    }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
 
 def measure(overrides: tuple[str, ...]) -> dict[str, float]:
     """Train as the demo does, and read the test page with the best checkpoint."""
-    pages = [page for page in read_pages("builtin") if page.document == TEST_DOCUMENT]
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         done = train(read_config("tiny-demo", [f"run.folder={folder}/run", *overrides]))
         elapsed_s = time.monotonic() - started
         table = json.loads((done.run / "learning.json").read_text(encoding="utf-8"))
-        predictions = predict(load_checkpoint(done.best, device="cpu"), pages)
+        scores = score(done.best)
     learning = sum(row["parameters"] for row in table if row["learns"])
-    card = evaluate_predictions(predictions, pages).scorecard
-    return {"learning_parameters": learning, "steps": done.steps, "train_s": round(elapsed_s), **rates(card)}
+    return {"learning_parameters": learning, "steps": done.steps, "train_s": round(elapsed_s), **scores}
+
+
+def score(checkpoint: Path) -> dict[str, float]:
+    """Rates of the test page."""
+    pages = [page for page in read_pages("builtin") if page.document == TEST_DOCUMENT]
+    decoding = read_config("tiny-demo").evaluation.decoding
+    predictions = predict(load_checkpoint(checkpoint, device="cpu"), pages, decoding=decoding)
+    return rates(evaluate_predictions(predictions, pages).scorecard)
 
 
 if __name__ == "__main__":

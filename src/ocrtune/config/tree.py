@@ -44,8 +44,9 @@ class DataSection(Section):
     Attributes:
         uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, transcriptions in
             PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
-            `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats as `chat:FILE`, `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages,
-            which are made while they are learned from.
+            `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats of other trainers as `chat:FILE`,
+            `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages, which are made while they are
+            learned from.
         validation_uri: Held-out pages, of a source of any kind; without it a share of the documents of `uri` is held
             out, and nothing of synthetic pages.
         validation_documents: Documents of `uri` to hold out, by name; goes before `validation_fraction`.
@@ -297,7 +298,7 @@ class Config(Section):
 
     Attributes:
         model: A folder in published or native layout, a hub id, `builtin` for the small model of the demo, or
-            `builtin-random` for a somewhat larger one with random weights, drawn from `run.seed`.
+            `builtin-random` for the same with random weights, drawn from `run.seed`.
         family: `deepseek_ocr`, `deepseek_ocr2` or `unlimited_ocr`; read from the model without it.
         run: Where the run lives.
         data: Which pages.

@@ -1,7 +1,7 @@
 """A small checkpoint of the real architecture: for the demo, for tests, for trying things out.
 
-Family deepseek_ocr in published layout, three million parameters, letters for tokens. Its weights read lines of English
-print, roughly: they learned for less than an hour, on rendered lines alone (`pretraining/` in the repository).
+Family deepseek_ocr in published layout, four million parameters, letters for tokens. Its weights read lines of English and
+Russian print: they learned from rendered lines alone, by `ocrtune train` (`pretraining/` in the repository).
 """
 
 import json
@@ -68,18 +68,18 @@ class TinyShape:
     """
 
     view_px: int = 64
-    sam_width: int = 96
+    sam_width: int = 128
     sam_layers: int = 3
     sam_window: int = 4
     neck_width: int = 64
     middle_width: int = 128
-    encoder_width: int = 160
+    encoder_width: int = 192
     encoder_layers: int = 2
-    decoder_width: int = 160
+    decoder_width: int = 192
     decoder_layers: int = 4
     heads: int = 4
-    dense_width: int = 480
-    expert_width: int = 128
+    dense_width: int = 576
+    expert_width: int = 160
     experts: int = 4
     experts_per_token: int = 2
     shared_experts: int = 1
@@ -92,10 +92,7 @@ class TinyShape:
 
 
 TINY = TinyShape()
-"""The shape of the weights that come with the package."""
-
-LARGER = TinyShape(sam_width=128, encoder_width=192, decoder_width=192, dense_width=576, expert_width=160)
-"""What `builtin-random` is: 4.2 million parameters, for reading English and Russian. A fifth slower a step."""
+"""The shape of the small model, with the weights of the package or random ones."""
 
 RECIPE = InputsRecipe(
     family=FAMILY,
@@ -107,7 +104,7 @@ RECIPE = InputsRecipe(
 """How the small model is shown lines of print."""
 
 
-def build_tiny_checkpoint(folder: Path, *, seed: int | None = None, shape: TinyShape = TINY) -> Path:
+def build_tiny_checkpoint(folder: Path, *, seed: int | None = None) -> Path:
     """Write the small checkpoint: `config.json`, `model.safetensors`, `tokenizer.json`, `ocrtune.json`.
 
     The same bytes on every machine.
@@ -115,18 +112,16 @@ def build_tiny_checkpoint(folder: Path, *, seed: int | None = None, shape: TinyS
     Args:
         folder: Made if it does not exist; files of the same names are replaced.
         seed: Of random weights; without it the ones that learned to read.
-        shape: Of random weights; those that learned have `TINY`.
 
     Returns:
         `folder`.
     """
-    shape = TINY if seed is None else shape
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tiny_tokenizer()
     size = tokenizer.get_vocab_size()
-    tensors = trained_tensors() if seed is None else tiny_tensors(size, shape, seed=seed)
+    tensors = trained_tensors() if seed is None else tiny_tensors(size, seed=seed)
     write_text_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
-    write_text_atomically(folder / "config.json", json.dumps(tiny_config(tokenizer, shape), indent=2) + "\n")
+    write_text_atomically(folder / "config.json", json.dumps(tiny_config(tokenizer), indent=2) + "\n")
     temporary = folder / "model.safetensors.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})
     make_readable(temporary)

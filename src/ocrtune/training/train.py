@@ -28,7 +28,7 @@ from ocrtune.models import (
     save_checkpoint,
 )
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
-from ocrtune.models.tiny import LARGER, build_tiny_checkpoint
+from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import (
     TunedModel,
     apply_tuning,
@@ -128,7 +128,7 @@ def find_base(config: Config, folder: RunFolder) -> Path:
         return locate_model(config.model)
     if not (folder.base / "model.safetensors").exists():
         seed = config.run.seed if config.model == BUILTIN_RANDOM else None
-        build_tiny_checkpoint(folder.base, seed=seed, shape=LARGER)
+        build_tiny_checkpoint(folder.base, seed=seed)
     return folder.base
 
 
