@@ -22,6 +22,7 @@ PAGES = (
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/synthetic-pages.md",
+    "docs/guides/your-data.md",
     "docs/concepts/inputs.md",
     "docs/concepts/models.md",
     "docs/concepts/precision.md",
