@@ -10,13 +10,12 @@ from pathlib import Path
 
 import torch
 
-from demo import machine, rates
+from base_model import sample_lines, score
+from demo import machine
 from ocrtune.config import read_config
-from ocrtune.evaluation import evaluate_predictions
 from ocrtune.models.checkpoint import load_checkpoint
 from ocrtune.models.tiny import build_tiny_checkpoint
-from ocrtune.prediction import predict
-from ocrtune.sources import read_pages, write_text_atomically
+from ocrtune.sources import write_text_atomically
 from ocrtune.training import train
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -41,7 +40,7 @@ METHODS: dict[str, tuple[str, ...]] = {
 def main() -> None:
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as folder:
-        before = score(build_tiny_checkpoint(Path(folder)))
+        before = read_test_page(build_tiny_checkpoint(Path(folder)))
     methods = {name: measure(overrides) for name, overrides in METHODS.items()}
     result = {
         "threads": THREADS,
@@ -62,17 +61,14 @@ def measure(overrides: tuple[str, ...]) -> dict[str, float]:
         done = train(read_config("tiny-demo", [f"run.folder={folder}/run", *overrides]))
         elapsed_s = time.monotonic() - started
         table = json.loads((done.run / "learning.json").read_text(encoding="utf-8"))
-        scores = score(done.best)
+        scores = read_test_page(done.best)
     learning = sum(row["parameters"] for row in table if row["learns"])
     return {"learning_parameters": learning, "steps": done.steps, "train_s": round(elapsed_s), **scores}
 
 
-def score(checkpoint: Path) -> dict[str, float]:
+def read_test_page(checkpoint: Path) -> dict[str, float]:
     """Rates of the test page."""
-    pages = [page for page in read_pages("builtin") if page.document == TEST_DOCUMENT]
-    decoding = read_config("tiny-demo").evaluation.decoding
-    predictions = predict(load_checkpoint(checkpoint, device="cpu"), pages, decoding=decoding)
-    return rates(evaluate_predictions(predictions, pages).scorecard)
+    return score(load_checkpoint(checkpoint, device="cpu"), sample_lines(TEST_DOCUMENT))
 
 
 if __name__ == "__main__":

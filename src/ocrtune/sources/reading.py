@@ -7,16 +7,23 @@ from pathlib import Path
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
 from ocrtune.records import Finding, Page
-from ocrtune.sources.folder import find_texts_without_image, has_images, has_texts, read_folder, read_image
+from ocrtune.sources.folder import (
+    find_files,
+    find_texts_without_image,
+    has_images,
+    has_texts,
+    read_folder,
+    read_image,
+)
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
-from ocrtune.sources.pdf.reading import find_pdfs, is_pdf, read_pdfs
+from ocrtune.sources.pdf.reading import is_pdf, read_pdfs
 from ocrtune.sources.tables.chats import is_chat
 from ocrtune.sources.tables.options import TableRequest, parse_table_request
 from ocrtune.sources.tables.reading import read_table
 from ocrtune.sources.transcripts.options import Request, parse_request
-from ocrtune.sources.transcripts.reading import find_transcripts, is_transcript, read_transcripts
+from ocrtune.sources.transcripts.reading import is_transcript, read_transcripts
 
 BUILTIN = "builtin"
 """The uri of the sample lines that come with the package."""
@@ -102,16 +109,18 @@ def read_source(uri: str) -> SourcePages:
 def _read_folder(path: Path, uri: str) -> SourcePages:
     if not _is_folder_of_images(path):
         return _read_file(path / MANIFEST_NAME, uri)
-    transcripts = [found for found in find_transcripts(path) if is_transcript(found)]
-    pdfs = find_pdfs(path)
-    if pdfs and not transcripts and not has_images(path):
+    # Walked once: a folder may hold millions of files.
+    files = find_files(path)
+    transcripts = [found for found in files if is_transcript(found)]
+    pdfs = [found for found in files if is_pdf(found)]
+    if pdfs and not transcripts and not has_images(files):
         return _read_request(PdfRequest(path=path), uri)
     left_out = [_pdf_left_out(found) for found in pdfs]
-    if transcripts and not has_texts(path):
+    if transcripts and not has_texts(files):
         source = _read_request(Request(path=path), uri)
         return SourcePages(pages=source.pages, findings=[*source.findings, *left_out])
     left_out += [_transcripts_left_out(found) for found in transcripts]
-    return SourcePages(pages=read_folder(path), findings=left_out)
+    return SourcePages(pages=read_folder(path, files), findings=left_out)
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:

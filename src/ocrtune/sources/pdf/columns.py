@@ -1,9 +1,9 @@
 """Rows of print → columns in reading order: a gap that goes down through several rows parts columns."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from statistics import median
 
 from ocrtune.sources.pdf.lines import Line
@@ -189,14 +189,9 @@ def _free(row: Line) -> list[Span]:
 
 def _common(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     """What is in a span of both."""
-    return list(_intersections(some, others))
-
-
-def _intersections(some: Sequence[Span], others: Sequence[Span]) -> Iterator[Span]:
-    for left, right in some:
-        for start, end in others:
-            if max(left, start) < min(right, end):
-                yield max(left, start), min(right, end)
+    pairs = product(some, others)
+    shared = [(max(left, start), min(right, end)) for (left, right), (start, end) in pairs]
+    return [span for span in shared if span[0] < span[1]]
 
 
 def _gutters(free: Sequence[Span]) -> list[Span]:

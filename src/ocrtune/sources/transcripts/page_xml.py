@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -180,7 +181,7 @@ class _Reader:
             return tuple(lines), None
         parts = [one_line(part) for part in text.splitlines()]
         if lines and len(parts) == len(lines):
-            return tuple(_with_text(line, part) for line, part in zip(lines, parts, strict=True)), None
+            return tuple(replace(line, text=part) for line, part in zip(lines, parts, strict=True)), None
         return tuple(lines), text
 
     def _sorted(self, elements: list[Element]) -> list[Element]:
@@ -293,12 +294,6 @@ def _text_of_words(line: Element) -> str:
 
 def _text_of_glyphs(word: Element) -> str:
     return "".join(_text(glyph) or "" for glyph in children(word, "Glyph"))
-
-
-def _with_text(line: Line, text: str | None) -> Line:
-    return Line(
-        id=line.id, text=text, polygon=line.polygon, baseline=line.baseline, confidence=line.confidence
-    )
 
 
 def _cell(facts: Sequence[str | None], lines: Sequence[Line], text: str | None) -> Cell:
