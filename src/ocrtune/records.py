@@ -4,6 +4,7 @@ Page → Example → ModelInputs → Prediction → PageScore; a Finding may be 
 Sizes are (width, height) in pixels, grids are (columns, rows), token positions count from 0.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -51,8 +52,25 @@ class Cut:
     margin_px: int = 0
 
 
-ImageSource = Path | Image.Image | PdfPage | Cut
-"""An image on disk, one in memory, a page of a PDF, or a part of an image on disk or of such a page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedImage:
+    """The bytes of an image file inside something bigger, such as a tar or a table, read when they are asked for.
+
+    Attributes:
+        name: Where it is, for people: such as `shard-0.tar#page7.png`.
+        read: Gives the bytes of the image file; goes to other processes, so a module's function or a `partial` of one.
+            Raises ImageError.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ImageSource = Path | Image.Image | PdfPage | Cut | EncodedImage
+"""An image on disk, one in memory, a page of a PDF, a part of either, or an image file inside something bigger."""
 
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""

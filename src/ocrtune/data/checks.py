@@ -14,7 +14,7 @@ from ocrtune.data.texts import check_text
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
-from ocrtune.records import Cut, Finding, ImageSource, Page, PdfPage
+from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage
 from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization, normalize
 
@@ -199,6 +199,8 @@ def _content(source: ImageSource) -> bytes | None:
         file = _content(source.path)
         place = source.number if isinstance(source, PdfPage) else source.polygon
         return file and blake2b(file + repr(place).encode(), digest_size=16).digest()
+    if isinstance(source, EncodedImage):
+        return blake2b(source.read(), digest_size=16).digest()
     return blake2b(repr((source.mode, source.size)).encode() + source.tobytes(), digest_size=16).digest()
 
 

@@ -9,7 +9,7 @@ from ocrtune.records import Page
 from ocrtune.sources import SourcePages, read_pages, read_source
 
 
-def held_out_pages(config: Config) -> list[Page]:
+def held_out_pages(config: Config) -> Sequence[Page]:
     """The pages that choose a run's best checkpoint, `evaluation.max_pages` at most; the same ones each time.
 
     Of a stream no document can be held out: beside it there are those of `data.validation_uri`, or none.

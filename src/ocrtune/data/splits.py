@@ -24,9 +24,9 @@ class Splits:
         findings: What was odd about a source of held-out pages of their own.
     """
 
-    train: tuple[Page, ...]
-    validation: tuple[Page, ...]
-    test: tuple[Page, ...]
+    train: Sequence[Page]
+    validation: Sequence[Page]
+    test: Sequence[Page]
     findings: tuple[Finding, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from ocrtune.errors import ImageError
-from ocrtune.records import Cut, ImageSource, PdfPage
+from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage
 from ocrtune.sources.cutting import cut_out
 from ocrtune.sources.pdf.pictures import render_page
 
@@ -38,8 +39,8 @@ def open_image(source: ImageSource) -> Image.Image:
     of stays decoded for the next one. A `PdfPage` is rendered.
 
     Args:
-        source: A path, an image in memory, which is never changed, a page of a PDF, or a part of an image on disk or
-            of such a page.
+        source: A path, an image in memory, which is never changed, a page of a PDF, a part of an image on disk or
+            of such a page, or an image file inside something bigger.
 
     Raises:
         ImageError: The file is missing, empty, broken, no image or too large to open safely, or the image has
@@ -51,7 +52,7 @@ def open_image(source: ImageSource) -> Image.Image:
         return cut_out(_kept_page(source.path, _changed_ns(source.path)), source)
     if isinstance(source, PdfPage):
         return render_page(source)
-    with _naming_errors(source), Image.open(source) as image:
+    with _naming_errors(source), open_file(source) as image:
         image.load()
         return _upright_rgb(image, where=str(source))
 
@@ -65,8 +66,13 @@ def count_frames(source: ImageSource) -> int:
     path = source.path if isinstance(source, Cut) else source
     if isinstance(path, Image.Image | PdfPage):
         return 1
-    with _naming_errors(path), Image.open(path) as image:
+    with _naming_errors(path), open_file(path) as image:
         return sum(1 for _ in ImageSequence.Iterator(image))
+
+
+def open_file(source: Path | EncodedImage) -> Image.Image:
+    """The image file as Pillow opens it: the header is read, the pixels are not."""
+    return Image.open(source if isinstance(source, Path) else BytesIO(source.read()))
 
 
 @lru_cache(maxsize=PAGES_KEPT)
@@ -84,7 +90,7 @@ def _changed_ns(page: Path | PdfPage) -> int:
 
 
 @contextmanager
-def _naming_errors(path: Path) -> Iterator[None]:
+def _naming_errors(path: Path | EncodedImage) -> Iterator[None]:
     """Whatever Pillow raises about a file, as an ImageError that names it."""
     try:
         yield
@@ -157,8 +163,8 @@ def _brightest(mode: str, values: NDArray[np.float64]) -> float:
     return next((white for white in ranges if brightest <= white), brightest)
 
 
-def _unidentified(path: Path) -> ImageError:
-    if path.stat().st_size == 0:
+def _unidentified(path: Path | EncodedImage) -> ImageError:
+    if not (path.stat().st_size if isinstance(path, Path) else path.read()):
         return ImageError("the image file is empty", where=str(path), hint="fetch or export it once more")
     return ImageError(
         "the file is not an image that can be read",

@@ -1,5 +1,6 @@
 """A uri → pages, whatever kind of source it names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -47,15 +48,15 @@ class SourcePages:
     """What reading a source gave.
 
     Attributes:
-        pages: In the order of the source.
+        pages: In the order of the source; of large ones each is read when it is asked for.
         findings: What was odd about it; an error is a page, or a file of pages, that is left out.
     """
 
-    pages: list[Page]
+    pages: Sequence[Page]
     findings: list[Finding]
 
 
-def read_pages(uri: str) -> list[Page]:
+def read_pages(uri: str) -> Sequence[Page]:
     """The pages of a source, in its order; nothing is opened but the texts, and the headers of images for some.
 
     What is left out because of errors is counted aloud; `read_source` tells each of them.
@@ -153,7 +154,7 @@ def _read_table(request: TableRequest, uri: str) -> SourcePages:
     return _usable(*read_table(request), "chats" if request.kind == "chat" else "table", uri)
 
 
-def _usable(pages: list[Page], findings: list[Finding], what: str, uri: str) -> SourcePages:
+def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str) -> SourcePages:
     """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
         reasons = [finding for finding in findings if finding.severity != "note"] or findings
@@ -167,7 +168,7 @@ def _usable(pages: list[Page], findings: list[Finding], what: str, uri: str) -> 
     return SourcePages(pages=pages, findings=findings)
 
 
-def _without_findings(pages: list[Page]) -> SourcePages:
+def _without_findings(pages: Sequence[Page]) -> SourcePages:
     return SourcePages(pages=pages, findings=[])
 
 

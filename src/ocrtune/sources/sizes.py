@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from ocrtune.records import Cut, ImageSource, PdfPage
+from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage
 from ocrtune.sources.cutting import frame_of
-from ocrtune.sources.images import open_image
+from ocrtune.sources.images import open_file, open_image
 from ocrtune.sources.pdf.pictures import page_size
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -29,17 +29,17 @@ def image_size(source: ImageSource) -> tuple[int, int]:
     if isinstance(source, PdfPage):
         return page_size(source)
     try:
-        with Image.open(source) as image:
+        with open_file(source) as image:
             return image.size if _tells_no_orientation(image, source) else _upright_size(image)
     except Exception:  # noqa: BLE001  # decoding it raises the error that says what is wrong with the file
         return open_image(source).size
 
 
-def _tells_no_orientation(image: Image.Image, path: Path) -> bool:
+def _tells_no_orientation(image: Image.Image, source: Path | EncodedImage) -> bool:
     # Pillow decodes the whole of a PNG before it answers whether there are EXIF data.
     if image.format != "PNG":
         return False
-    content = path.read_bytes()
+    content = source.read_bytes() if isinstance(source, Path) else source.read()
     return not any(mark in content for mark in _ORIENTATION_MARKS)
 
 
