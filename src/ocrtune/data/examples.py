@@ -1,6 +1,7 @@
 """Pages → examples: the prompt the model is given and the target it should answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ocrtune.errors import InputsError, SeveralImagesError
@@ -34,6 +35,30 @@ def build_examples(
         build_example(page, family, prompt=prompt, normalization=normalization, with_targets=with_targets)
         for page in pages
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleMaker:
+    """Makes an example of a page, wherever it is wanted; the arguments are those of `build_examples`."""
+
+    family: Family
+    prompt: str | None
+    normalization: Normalization
+    with_targets: bool = True
+
+    def __call__(self, page: Page) -> Example:
+        """The example of a page.
+
+        Raises:
+            InputsError: See `build_example`.
+        """
+        return build_example(
+            page,
+            self.family,
+            prompt=self.prompt,
+            normalization=self.normalization,
+            with_targets=self.with_targets,
+        )
 
 
 def build_example(

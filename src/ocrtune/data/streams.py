@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ocrtune.config import DataSection
 from ocrtune.progress import say, track
 from ocrtune.records import Page
 from ocrtune.sources.reading import SYNTH, SourcePages, read_source
@@ -33,6 +34,11 @@ class PageStream:
 def is_stream(uri: str) -> bool:
     """Whether pages of this uri are made and not read."""
     return uri.startswith(SYNTH)
+
+
+def is_streamed(data: DataSection) -> bool:
+    """Whether pages of the run's data are made while it goes on."""
+    return any(is_stream(source.uri) for source in data.mixed)
 
 
 def open_stream(uri: str) -> PageStream:

@@ -1,29 +1,33 @@
 """Pages → checked examples, split by document; what is left out is counted and listed."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
+from numpy.typing import NDArray
 
 from ocrtune.config import Config
 from ocrtune.data import (
-    build_examples,
     check_dataset,
     check_page,
     check_splits,
     gather_findings,
     split_by_document,
 )
+from ocrtune.data.examples import ExampleMaker
 from ocrtune.data.held_out import held_out_source, spread
-from ocrtune.data.streams import is_stream, open_stream
+from ocrtune.data.mixing import Mixture, make_mixture, read_data
+from ocrtune.data.streams import is_streamed, open_stream
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
 from ocrtune.inputs.streamed import StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
-from ocrtune.sources import read_source
+from ocrtune.sequences import Mapped, Selected
 from ocrtune.sources.writing import append_jsonl
 from ocrtune.training.folder import RunFolder
 
@@ -42,7 +46,8 @@ class TrainingData:
         validation: Held-out examples, the same ones at each evaluation.
         findings: What the checks found.
         skipped: Pages left out, one finding each.
-        materials: What a stream's pages are made of beside its recipe, such as fonts; empty for files.
+        materials: What pages of a stream are made of beside its recipe, such as fonts; of files, how many there are.
+        mixture: How many pages of which source come in an epoch; None of a stream.
     """
 
     train: EncodedExamples | StreamedExamples
@@ -50,6 +55,12 @@ class TrainingData:
     findings: list[Finding]
     skipped: list[Finding]
     materials: dict[str, str] = field(default_factory=dict)
+    mixture: Mixture | None = None
+
+    @property
+    def num_examples(self) -> int:
+        """Examples of an epoch."""
+        return len(self.train) if self.mixture is None else self.mixture.num_examples
 
 
 def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -59,30 +70,52 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
         TrainingError: Pages have errors and the recipe does not say to skip them, or nothing is left.
         OcrtuneError: The source cannot be read or split.
     """
-    if is_stream(config.data.uri):
+    if is_streamed(config.data):
         return _prepare_stream(config, recipe, tokenizer)
-    source = read_source(config.data.uri)
-    splits = split_by_document(source.pages, config.data, config.run.seed)
-    of_sources = [*source.findings, *splits.findings]
+    seed = config.run.seed
+    mixed = read_data(config.data, seed)
+    splits = split_by_document(mixed.pages, config.data, seed, sizes=mixed.sizes)
+    of_sources = [*mixed.findings, *splits.findings]
     left_out = _left_out(of_sources, config)
     findings = [*gather_findings(of_sources), *check_splits(splits)]
-    train_pages, train_skipped, train_findings = _usable(splits.train, config, recipe)
-    held_out = spread(splits.validation, config.evaluation.max_pages)
-    validation_pages, validation_skipped, validation_findings = _usable(held_out, config, recipe)
-    train = _encoded(train_pages, config, recipe, tokenizer)
-    validation = _encoded(validation_pages, config, recipe, tokenizer)
-    skipped = [*left_out, *train_skipped, *validation_skipped, *train.skipped, *validation.skipped]
+    usable = _usable(splits.train, config, recipe)
+    held_out = _usable(spread(splits.validation, config.evaluation.max_pages), config, recipe)
+    train = _encoded(usable.pages, config, recipe, tokenizer)
+    validation = _encoded(held_out.pages, config, recipe, tokenizer)
+    skipped = [*left_out, *usable.skipped, *held_out.skipped, *train.skipped, *validation.skipped]
+    _check_share(skipped, len(mixed.pages) + len(left_out), config)
     if not len(train):
         raise TrainingError(
             f"none of the {len(splits.train)} pages is left to learn from",
             hint=skipped[0].message if skipped else "is data.uri the right one?",
         )
+    places = splits.places[usable.places][train.places]
+    mixture = make_mixture(config.data.mixed, mixed, places, seed)
     return TrainingData(
         train=train,
-        validation=validation.examples,
-        findings=[*findings, *train_findings, *validation_findings],
+        validation=list(validation.examples),
+        findings=[*findings, *usable.findings, *held_out.findings],
         skipped=skipped,
+        materials={"pages": mixture.sizes()},
+        mixture=mixture,
     )
+
+
+def count_reasons(skipped: Iterable[Finding]) -> dict[str, int]:
+    """How many pages were left out, by the code of the reason, the most frequent first."""
+    return dict(Counter(finding.code for finding in skipped).most_common())
+
+
+def _check_share(skipped: Sequence[Finding], num_pages: int, config: Config) -> None:
+    """Skipping is for the odd page: where many are skipped something is wrong with all of them."""
+    most = config.data.max_skipped_share
+    if len(skipped) > max(most * num_pages, 1):
+        reasons = ", ".join(f"{count} {code}" for code, count in count_reasons(skipped).items())
+        raise TrainingError(
+            f"{len(skipped)} of {num_pages} pages would be skipped, more than data.max_skipped_share allows: {reasons}",
+            where=skipped[0].where,
+            hint=f"`ocrtune check` lists them; --set data.max_skipped_share={len(skipped) / num_pages + 0.01:.2f} goes on without them",
+        )
 
 
 def num_streamed(config: Config) -> int:
@@ -94,7 +127,7 @@ def num_streamed(config: Config) -> int:
     training = config.training
     if training.max_steps is None:
         raise ConfigError(
-            [f"training.max_steps: {config.data.uri!r} has no end, so the steps must be counted"],
+            [f"training.max_steps: {config.data.title!r} has no end, so the steps must be counted"],
             hint="--set training.max_steps=10000",
         )
     step_size = training.batch_size * training.accumulation_steps * PartialState().num_processes
@@ -103,11 +136,11 @@ def num_streamed(config: Config) -> int:
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
     """Held-out pages are checked as any others; pages that are made are right by their making."""
-    count, stream = num_streamed(config), open_stream(config.data.uri)
+    count, stream = num_streamed(config), open_stream(config.data.mixed[0].uri)
     held_out = held_out_source(config)
     left_out = _left_out(held_out.findings, config)
-    validation_pages, skipped, findings = _usable(held_out.pages, config, recipe)
-    validation = _encoded(validation_pages, config, recipe, tokenizer)
+    usable = _usable(held_out.pages, config, recipe)
+    validation = _encoded(usable.pages, config, recipe, tokenizer)
     return TrainingData(
         train=StreamedExamples(
             stream.page,
@@ -116,9 +149,9 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
             tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
         ),
-        validation=validation.examples,
-        findings=[*gather_findings(held_out.findings), *findings],
-        skipped=[*left_out, *skipped, *validation.skipped],
+        validation=list(validation.examples),
+        findings=[*gather_findings(held_out.findings), *usable.findings],
+        skipped=[*left_out, *usable.skipped, *validation.skipped],
         materials=stream.maker.materials(),
     )
 
@@ -140,25 +173,40 @@ def _left_out(findings: Sequence[Finding], config: Config) -> list[Finding]:
     return errors
 
 
-def _usable(
-    pages: Sequence[Page], config: Config, recipe: InputsRecipe
-) -> tuple[list[Page], list[Finding], list[Finding]]:
-    """Pages without errors, a finding for each of the others, and what was found on all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usable:
+    """Pages without errors.
+
+    Attributes:
+        pages: In order.
+        places: int64 (pages,), their places among the pages given.
+        skipped: A finding for each of the others.
+        findings: What was found on all.
+    """
+
+    pages: Sequence[Page]
+    places: NDArray[np.int64]
+    skipped: list[Finding]
+    findings: list[Finding]
+
+
+def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usable:
     rules = _Rules(recipe, open_images=len(pages) <= MOST_PAGES_OPENED)
     findings = rules.check_all(pages)
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
-        return list(pages), [], findings
+        return _Usable(pages=pages, places=np.arange(len(pages)), skipped=[], findings=findings)
     if config.data.on_error == "stop":
         raise _pages_have_errors(errors)
-    usable: list[Page] = []
+    places: list[int] = []
     skipped: list[Finding] = []
-    for page in track(pages, "leaving out pages with errors"):
+    for place, page in enumerate(track(pages, "leaving out pages with errors")):
         page_errors = [finding for finding in rules.check_one(page) if finding.severity == "error"]
         skipped += page_errors[:1]
         if not page_errors:
-            usable.append(page)
-    return usable, skipped, findings
+            places.append(place)
+    kept = np.array(places, dtype=np.int64)
+    return _Usable(pages=Selected(pages, kept), places=kept, skipped=skipped, findings=findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +251,9 @@ def _pages_have_errors(errors: Sequence[Finding]) -> TrainingError:
 def _encoded(
     pages: Sequence[Page], config: Config, recipe: InputsRecipe, tokenizer: Tokenizer
 ) -> EncodedExamples:
-    examples = build_examples(pages, recipe.family, prompt=recipe.prompt, normalization=recipe.normalization)
+    make = ExampleMaker(family=recipe.family, prompt=recipe.prompt, normalization=recipe.normalization)
     return EncodedExamples(
-        examples,
+        Mapped(pages, make),
         recipe,
         tokenizer,
         on_too_long=config.inputs.on_too_long,

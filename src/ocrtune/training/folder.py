@@ -116,13 +116,13 @@ def forget_metrics_after(folder: RunFolder, step: int) -> None:
 
 
 def check_materials(folder: RunFolder, materials: Mapping[str, str]) -> list[Finding]:
-    """Write down what a stream's pages are made of, and tell a resumed run what of it is not as it was.
+    """Write down what a run's pages are or are made of, and tell a resumed run what of it is not as it was.
 
     The run goes on all the same: it may have been moved to another machine on purpose.
 
     Args:
         folder: The run's.
-        materials: By kind, such as the digest of fonts; empty where pages are read from files.
+        materials: By kind, such as the digest of fonts, or how many pages there are of which source.
     """
     path = folder.path / MATERIALS_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else materials
@@ -132,11 +132,11 @@ def check_materials(folder: RunFolder, materials: Mapping[str, str]) -> list[Fin
     if not changed:
         return []
     finding = Finding(
-        code="stream-changed",
+        code="data-changed",
         severity="warning",
-        message=f"synthetic pages are made of other {', '.join(changed)} than when the run began",
+        message=f"the run goes on with other {', '.join(changed)} than it began with",
         where=str(path),
-        hint="the run goes on, but not with the losses it would have had",
+        hint="its losses are not those it would have had",
     )
     say(f"warning: {finding.message} ({finding.hint})")
     return [finding]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtune.errors import ManifestError, SourceError
-from ocrtune.sources import read_pages, read_source
+from ocrtune.sources import jsonl, read_pages, read_source
 from ocrtune.sources.tables import csv_rows, json_rows
 
 
@@ -216,7 +216,7 @@ def test_a_text_longer_than_the_default_of_the_csv_module_is_read(save):
 
 def test_lines_and_lists_without_end_are_refused_by_name(save, monkeypatch):
     monkeypatch.setattr(csv_rows, "MOST_LINE_CHARS", 100)
-    monkeypatch.setattr(json_rows, "MOST_LINE_BYTES", 100)
+    monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", 100)
     monkeypatch.setattr(json_rows, "MOST_LIST_BYTES", 100)
     with pytest.raises(ManifestError, match="a line is longer than 100 characters"):
         read_pages(str(save(f"image,text\na.png,{'x' * 100}\n")))
