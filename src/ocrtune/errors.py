@@ -7,6 +7,10 @@
     ├── SourceError                       pages cannot be read
     │   ├── ManifestError                 a manifest line is broken
     │   ├── ImageError                    an image is missing, broken or empty
+    │   │   ├── ImageTooLarge             more pixels or bytes than the limits allow
+    │   │   └── HeicUnreadable            an HEIC image, and the package that reads them is not installed
+    │   ├── ArchiveError                  a zip or tar is broken, or cannot be unpacked
+    │   │   └── ArchiveUnsafe             it leads out of its folder, or is larger than the limits allow
     │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
@@ -131,6 +135,30 @@ class ImageError(SourceError):
     """An image is missing, broken or empty."""
 
     code = "image"
+
+
+class ImageTooLarge(ImageError):
+    """An image has more pixels or bytes than `sources.limits` allows."""
+
+    code = "image-too-large"
+
+
+class HeicUnreadable(ImageError):
+    """An image is HEIC, and the package that reads it is not installed."""
+
+    code = "image-heic"
+
+
+class ArchiveError(SourceError):
+    """An archive is broken, or cannot be unpacked."""
+
+    code = "archive"
+
+
+class ArchiveUnsafe(ArchiveError):
+    """An archive leads out of its folder, is encrypted, or is larger than `sources.limits` allows."""
+
+    code = "archive-unsafe"
 
 
 class TranscriptError(SourceError):

@@ -36,6 +36,22 @@ class PdfPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TiffPage:
+    """A page of a TIFF that holds several, opened when it is asked for.
+
+    Attributes:
+        path: The TIFF.
+        number: Which of its frames, from 1.
+    """
+
+    path: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.path}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """A part of an image on disk, cut out when it is asked for.
 
@@ -69,8 +85,8 @@ class EncodedImage:
         return self.name
 
 
-ImageSource = Path | Image.Image | PdfPage | Cut | EncodedImage
-"""An image on disk, one in memory, a page of a PDF, a part of either, or an image file inside something bigger."""
+ImageSource = Path | Image.Image | PdfPage | TiffPage | Cut | EncodedImage
+"""An image on disk, one in memory, a page of a PDF or TIFF, a part of an image, or a file inside something bigger."""
 
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""

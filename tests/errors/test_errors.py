@@ -13,8 +13,8 @@ CLASSES = {
 }
 
 PUBLIC = """
-BatchError BosDoubled CheckpointError ConfigError DuplicateGlobalView EosMissing EvaluationError ExportError
-Float16Trainable GradientAuditError GridMismatch GridSwapped ImageCount ImageError ImageTensorNot4D ImagesMissing
+ArchiveError ArchiveUnsafe BatchError BosDoubled CheckpointError ConfigError DuplicateGlobalView EosMissing EvaluationError ExportError
+Float16Trainable GradientAuditError GridMismatch GridSwapped HeicUnreadable ImageCount ImageError ImageTensorNot4D ImageTooLarge ImagesMissing
 ImagesNotTuples InputIdsShape InputsError LabelsAllIgnored LabelsOnImageTokens LabelsOnPadding LabelsOnPrompt
 LabelsShape LabelsShifted ManifestError MissingDependency ModeError NonFiniteLoss OcrtuneError PdfError PdfPageSize
 PixelValuesUnexpected PrecisionError PrecisionUnavailable PredictionError SequenceMaskMisplaced SequenceMaskMissing SequenceMaskNotBool

@@ -29,7 +29,9 @@ class Kind(StrEnum):
 
 def command(
     kind: Annotated[Kind, typer.Argument(help="What the files are; auto tells by their content.")],
-    files: Annotated[list[str], typer.Argument(help="Files or folders.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders, or archives of them: .zip, .tar, .tar.gz.")
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     options: Annotated[
@@ -41,6 +43,8 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+
+    An archive is unpacked into a folder `unpacked` beside the manifest first, if it is safe to.
 
     A run takes such sources without it, too: data.uri=pdf:books?level=line. Exits with 1 if pages were left out because of
     errors.

@@ -14,7 +14,7 @@ from ocrtune.data.texts import check_text
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
-from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage
+from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage, TiffPage
 from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization, normalize
 
@@ -191,13 +191,13 @@ def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> It
 def _content(source: ImageSource) -> bytes | None:
     """A digest of a file's bytes, or of an image's pixels; None for a missing file.
 
-    Of a page of a PDF its number counts too, not how large it is rendered; of a part its outline.
+    Of a page of a PDF or TIFF its number counts too, not how large it is rendered; of a part its outline.
     """
     if isinstance(source, Path):
         return _file_content(source, source.stat().st_mtime_ns) if source.is_file() else None
-    if isinstance(source, PdfPage | Cut):
+    if isinstance(source, PdfPage | TiffPage | Cut):
         file = _content(source.path)
-        place = source.number if isinstance(source, PdfPage) else source.polygon
+        place = source.polygon if isinstance(source, Cut) else source.number
         return file and blake2b(file + repr(place).encode(), digest_size=16).digest()
     if isinstance(source, EncodedImage):
         return blake2b(source.read(), digest_size=16).digest()

@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 from ocrtune.errors import ImageError
 from ocrtune.records import Finding, ImageSource, Page
-from ocrtune.sources import count_frames, open_image
+from ocrtune.sources import open_image
+from ocrtune.sources.images import FileFacts, file_facts
 
 SMALLEST_SIDE_PX = 16
 """One patch of the vision encoder; what is smaller holds no letters."""
@@ -22,12 +23,17 @@ class Picture:
     Attributes:
         digest: Of size and pixels as the model would see them; equal for equal pictures in other files.
         size: (width, height) in pixels, upright.
-        num_frames: Pages of a TIFF, frames of an animation.
+        file: What its file tells of itself; None where it is in no image file.
     """
 
     digest: bytes
     size: tuple[int, int]
-    num_frames: int
+    file: FileFacts | None
+
+    @property
+    def num_frames(self) -> int:
+        """Pages of a TIFF, frames of an animation."""
+        return self.file.num_frames if self.file else 1
 
 
 def look_at(source: ImageSource) -> Picture:
@@ -39,7 +45,7 @@ def look_at(source: ImageSource) -> Picture:
     image = open_image(source)
     digest = blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
-    return Picture(digest=digest.digest(), size=image.size, num_frames=count_frames(source))
+    return Picture(digest=digest.digest(), size=image.size, file=file_facts(source))
 
 
 def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
@@ -83,11 +89,32 @@ def _check_picture(picture: Picture, where: str) -> Iterator[Finding]:
             where=where,
             hint="cut it into pieces: resizing would press its letters flat",
         )
-    if picture.num_frames > 1:
+    if picture.file:
+        yield from _check_file(picture.file, where)
+
+
+def _check_file(file: FileFacts, where: str) -> Iterator[Finding]:
+    if file.is_animated:
+        yield Finding(
+            code="image-animated",
+            severity="warning",
+            message="the image is animated, and only its first frame is used",
+            where=where,
+            hint="save the frame that is meant as an image without animation",
+        )
+    elif file.num_frames > 1:
         yield Finding(
             code="image-frames",
             severity="warning",
             message="the file holds several frames, of which only the first is used",
             where=where,
-            hint="save each page as a file of its own",
+            hint="save each page as a file of its own, or part the text beside it by form feeds",
+        )
+    if file.has_other_suffix:
+        yield Finding(
+            code="image-suffix",
+            severity="note",
+            message=f"the image is {file.format} by its content, and its name ends otherwise",
+            where=where,
+            hint="it is read by its content; other programs may go by the name",
         )

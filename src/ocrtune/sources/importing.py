@@ -9,13 +9,16 @@ from pathlib import Path, PurePosixPath
 from ocrtune.errors import OcrtuneError, SourceError
 from ocrtune.progress import track
 from ocrtune.records import Finding, ImageSource, Page
+from ocrtune.sources.archives import is_archive, top_folder, unpack
 from ocrtune.sources.images import open_image
 from ocrtune.sources.reading import MANIFEST_NAME, read_source
 from ocrtune.sources.writing import write_jsonl
 
 IMAGES = "images"
 FINDINGS_NAME = "findings.jsonl"
+UNPACKED = "unpacked"
 
+_URI = re.compile(r"(?P<kind>[a-z]{2,}:)?(?P<path>[^?]*)(?P<options>\?.*)?", re.DOTALL)
 _UNSAFE = re.compile(r"[^\w.~-]+")
 _MOST_LETTERS = 120
 
@@ -42,11 +45,12 @@ def import_pages(uris: Sequence[str], folder: Path) -> Imported:
     be used is listed in `findings.jsonl`. A run that was cut off leaves no manifest and is done again.
 
     Args:
-        uris: Whatever `read_source` takes.
+        uris: Whatever `read_source` takes; in place of a folder also a .zip, .tar, .tar.gz or .tgz.
         folder: Made if it is missing.
 
     Raises:
         SourceError: A source cannot be read, no page is left, or the folder has a manifest already.
+        ArchiveError: An archive is broken or unsafe.
     """
     manifest = folder / MANIFEST_NAME
     if manifest.exists():
@@ -56,8 +60,9 @@ def import_pages(uris: Sequence[str], folder: Path) -> Imported:
     writer = _Writer(folder)
     findings: list[Finding] = []
     for uri in uris:
-        source = read_source(uri)
-        findings += source.findings
+        unpacked_uri, left_out = _unpacked(uri, folder / UNPACKED)
+        source = read_source(unpacked_uri)
+        findings += left_out + source.findings
         for page in track(source.pages, "writing pages"):
             try:
                 writer.write(page)
@@ -70,6 +75,17 @@ def import_pages(uris: Sequence[str], folder: Path) -> Imported:
         )
     write_jsonl(manifest, writer.rows)
     return Imported(manifest=manifest, num_pages=len(writer.rows), findings=findings)
+
+
+def _unpacked(uri: str, folder: Path) -> tuple[str, list[Finding]]:
+    """The uri with the folder that its archive was unpacked as, if it names one, and what was left out."""
+    parts = _URI.fullmatch(uri)
+    path = Path(parts["path"]) if parts else Path()
+    if parts is None or not is_archive(path):
+        return uri, []
+    target = folder / path.name
+    findings = unpack(path, target)
+    return f"{parts['kind'] or ''}{top_folder(target)}{parts['options'] or ''}", findings
 
 
 class _Writer:

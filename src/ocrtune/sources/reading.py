@@ -8,13 +8,14 @@ from pathlib import Path
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
 from ocrtune.records import Finding, Page
+from ocrtune.sources.archives import is_archive
 from ocrtune.sources.folder import (
-    find_files,
     find_texts_without_image,
     has_images,
     has_texts,
     read_folder,
     read_image,
+    walk_folder,
 )
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
@@ -111,7 +112,7 @@ def _read_folder(path: Path, uri: str) -> SourcePages:
     if not _is_folder_of_images(path):
         return _read_file(path / MANIFEST_NAME, uri)
     # Walked once: a folder may hold millions of files.
-    files = find_files(path)
+    files, links = walk_folder(path)
     transcripts = [found for found in files if is_transcript(found)]
     pdfs = [found for found in files if is_pdf(found)]
     if pdfs and not transcripts and not has_images(files):
@@ -121,7 +122,9 @@ def _read_folder(path: Path, uri: str) -> SourcePages:
         source = _read_request(Request(path=path), uri)
         return SourcePages(pages=source.pages, findings=[*source.findings, *left_out])
     left_out += [_transcripts_left_out(found) for found in transcripts]
-    return SourcePages(pages=read_folder(path, files), findings=left_out)
+    if links and not has_images(files):
+        return _usable([], links, "folder", uri)
+    return SourcePages(pages=read_folder(path, files), findings=[*links, *left_out])
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
@@ -137,6 +140,7 @@ def _read_file(path: Path, uri: str) -> SourcePages:
         return _read_request(PdfRequest(path=path), uri)
     if is_transcript(path):
         return _read_request(Request(path=path), uri)
+    _refuse_archive(path, uri)
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
@@ -145,6 +149,7 @@ def _read_file(path: Path, uri: str) -> SourcePages:
 
 
 def _read_request(request: Request | PdfRequest, uri: str) -> SourcePages:
+    _refuse_archive(request.path, uri)
     if isinstance(request, PdfRequest):
         return _usable(*read_pdfs(request), "PDF", uri)
     return _usable(*read_transcripts(request), "transcriptions", uri)
@@ -190,6 +195,16 @@ def _pdf_left_out(path: Path) -> Finding:
         where=str(path),
         hint="read it by a uri such as pdf:FOLDER",
     )
+
+
+def _refuse_archive(path: Path, uri: str) -> None:
+    if is_archive(path) and path.is_file():
+        kind = uri.partition(":")[0] if not uri.startswith(str(path)) else "auto"
+        raise SourceError(
+            f"{path.name!r} is an archive, and pages are read from folders",
+            where=uri,
+            hint=f"unpack it, and look at it, by: ocrtune import {kind} {path} -o FOLDER",
+        )
 
 
 def _require(path: Path, uri: str) -> None:

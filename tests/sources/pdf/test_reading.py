@@ -277,7 +277,7 @@ def test_a_page_that_no_printer_has_is_left_out(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"201 × 8\.26. inches, which cannot be rendered"):
         read_pages(str(huge))
     normal = one(tmp_path / "normal.pdf", Print(says="лист"))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000_000)
+    monkeypatch.setenv("OCRTUNE_MAX_IMAGE_PIXELS", "4000000")
     assert len(read_pages(f"pdf:{normal}?dpi=200")) == 1
     with pytest.raises(SourceError, match="cannot be rendered as 3501 × 4959 px") as caught:
         read_pages(f"pdf:{normal}?dpi=600")

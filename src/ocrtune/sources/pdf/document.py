@@ -17,6 +17,7 @@ import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 from PIL import Image
 
 from ocrtune.errors import PdfError, PdfPageSize
+from ocrtune.sources.limits import MAX_IMAGE_PIXELS, image_limits
 
 POINTS_PER_INCH = 72
 
@@ -162,13 +163,14 @@ class PdfPages:
         points = page.get_size()
         inches = [side / POINTS_PER_INCH for side in points]
         width, height = pixels(points, self._scale)
-        most_pixels = Image.MAX_IMAGE_PIXELS or math.inf
+        most_pixels = image_limits().most_pixels
         if not (min(inches) > 0 and max(inches) <= MOST_INCHES and width * height <= most_pixels):
             raise PdfPageSize(
                 f"the page has {inches[0]:.4g} × {inches[1]:.4g} inches, which cannot be rendered as "
                 f"{width} × {height} px",
                 where=f"{self._path}#{number}",
-                hint=f"sides may have up to {MOST_INCHES} inches; a smaller dpi makes smaller images",
+                hint=f"sides may have up to {MOST_INCHES} inches; a smaller dpi makes smaller images, and "
+                f"{MAX_IMAGE_PIXELS} allows larger ones",
             )
         return width, height
 

@@ -11,7 +11,7 @@ import numpy as np
 from ocrtune.errors import ImageError, OcrtuneError, PdfError
 from ocrtune.progress import track
 from ocrtune.records import Corners, Cut, Finding, Page, PdfPage, Severity
-from ocrtune.sources.folder import find_files
+from ocrtune.sources.folder import walk_folder
 from ocrtune.sources.pdf.columns import find_columns, join_initials
 from ocrtune.sources.pdf.document import Glyph, PdfPages
 from ocrtune.sources.pdf.lines import Line, count_turned, find_rows, is_turned, part_at_gaps
@@ -44,9 +44,12 @@ def read_pdfs(request: PdfRequest) -> tuple[list[Page], list[Finding]]:
     """
     is_folder = request.path.is_dir()
     root = request.path if is_folder else request.path.parent
-    paths = find_pdfs(root) if is_folder else [request.path]
+    paths = [request.path]
     pages: list[Page] = []
     findings: list[Finding] = []
+    if is_folder:
+        files, findings = walk_folder(root)
+        paths = [path for path in files if is_pdf(path)]
     if not paths:
         message = "the folder holds no PDFs"
         findings.append(Finding(code=PdfError.code, severity="error", message=message, where=str(root)))
@@ -56,11 +59,6 @@ def read_pdfs(request: PdfRequest) -> tuple[list[Page], list[Finding]]:
         pages += reader.read()
         findings += reader.findings
     return pages, findings
-
-
-def find_pdfs(folder: Path) -> list[Path]:
-    """The PDFs below a folder, by their suffixes, in natural order."""
-    return [path for path in find_files(folder) if is_pdf(path)]
 
 
 def is_pdf(path: Path) -> bool:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ocrtune.errors import OcrtuneError
 from ocrtune.records import Finding, Page
-from ocrtune.sources.folder import find_files
+from ocrtune.sources.folder import walk_folder
 from ocrtune.sources.transcripts.alto import read_alto
 from ocrtune.sources.transcripts.fitting import ImageFacts, fit_to_image, look_into
 from ocrtune.sources.transcripts.hocr import read_hocr
@@ -36,14 +36,13 @@ def read_transcripts(request: Request) -> tuple[list[Page], list[Finding]]:
     is_folder = request.path.is_dir()
     root = request.path if is_folder else request.path.parent
     reader = _Reader(root, request.format, request.options)
-    for path in find_transcripts(root) if is_folder else [request.path]:
+    paths = [request.path]
+    if is_folder:
+        files, reader.findings = walk_folder(root)
+        paths = [path for path in files if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
+    for path in paths:
         reader.read(path)
     return reader.pages, reader.findings
-
-
-def find_transcripts(folder: Path) -> list[Path]:
-    """The files below a folder that may be transcriptions, by their suffixes, in natural order."""
-    return [path for path in find_files(folder) if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
 
 
 def is_transcript(path: Path) -> bool:
