@@ -38,7 +38,17 @@ def test_a_line_becomes_a_page(manifest, tmp_path):
     assert page.where == f"{uri}:1"
 
 
-def test_an_absolute_path_stays_absolute(manifest, tmp_path):
+@pytest.mark.parametrize(
+    "written", ["../elsewhere.png", "/etc/passwd", "a/../../elsewhere.png", "link/x.png"]
+)
+def test_an_image_outside_the_folder_of_the_manifest_is_refused(written, manifest, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    (problem,) = problems_of(manifest({"image": written}))
+    assert "outside" in problem
+
+
+def test_an_absolute_path_stays_absolute_where_its_folder_is_allowed(manifest, tmp_path, monkeypatch):
+    monkeypatch.setenv("OCRTUNE_DATA_ROOT", str(tmp_path.parent))
     absolute = str(tmp_path.parent / "elsewhere.png")
     (page,) = read_pages(manifest({"image": absolute}))
     assert page.name == absolute

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Page
+from ocrtune.sources.image_paths import DATA_ROOT, check_inside
 from ocrtune.sources.jsonl import (
     BrokenLine,
     LineIndex,
@@ -87,7 +88,7 @@ def read_manifest(path: Path) -> ManifestPages:
 
     Keys of a line, others being left alone:
 
-    * `image`: path of the image, relative to the manifest's folder; the page's name, exactly as written.
+    * `image`: path of the image, relative to the manifest's folder, and in it; the page's name, exactly as written.
     * `images`: several paths in place of `image`; the first is the page's name. `[]` says that there is text
       alone, and the page is named by its line, such as `manifest.jsonl:12`.
     * `text`: what stands on the page; absent or null where nobody knows.
@@ -107,7 +108,7 @@ def read_manifest(path: Path) -> ManifestPages:
             tell_problems(problems),
             where=str(path),
             hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
-            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats",
+            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats; {DATA_ROOT}=FOLDER allows images elsewhere",
         )
     if not len(index.offsets):
         raise ManifestError("the manifest holds no pages", where=str(path))
@@ -116,10 +117,13 @@ def read_manifest(path: Path) -> ManifestPages:
 
 def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:
     written = _image_paths(row)
+    images = tuple(path.parent / image for image in written)
+    for image in images:
+        check_inside(image, path.parent)
     name = written[0] if written else f"{path.name}:{number}"
     return Page(
         name=name,
-        images=tuple(path.parent / image for image in written),
+        images=images,
         text=take_text(row, "text"),
         prompt=take_text(row, "prompt"),
         document=_document(row) or own_document(written, name),
