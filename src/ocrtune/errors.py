@@ -7,6 +7,9 @@
     ├── SourceError                       pages cannot be read
     │   ├── ManifestError                 a manifest line is broken
     │   ├── ImageError                    an image is missing, broken or empty
+    │   ├── TextError                     a text file beside an image is not UTF-8, too large or unreadable
+    │   │   ├── SeveralTexts              an image has several texts, and nobody said which is meant
+    │   │   └── NotJson                   a target that should be JSON is not, or not in a form that can be kept
     │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
@@ -131,6 +134,24 @@ class ImageError(SourceError):
     """An image is missing, broken or empty."""
 
     code = "image"
+
+
+class TextError(SourceError):
+    """The text of a page cannot be read: it is not UTF-8, too large or unreadable."""
+
+    code = "text-broken"
+
+
+class SeveralTexts(TextError):
+    """Several texts lie beside an image, and nobody said which of them is meant."""
+
+    code = "texts-several"
+
+
+class NotJson(TextError):
+    """A text that should be JSON is not, or holds what JSON cannot keep."""
+
+    code = "target-not-json"
 
 
 class TranscriptError(SourceError):

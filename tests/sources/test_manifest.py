@@ -117,7 +117,10 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line(manifest):
         ('{"images": "a.png"}', "`images` is a string, not a list of paths"),
         ('{"images": ["a.png", true]}', "`images` holds a boolean, not a path"),
         ('{"image": "a.png", "text": 3}', "`text` is a number, not a string"),
-        ('{"image": "a.png", "text": ["x"]}', "`text` is a list, not a string"),
+        (
+            '{"image": "a.png", "text": {"a": NaN}}',
+            "`text` holds a number that JSON does not know: NaN or an infinite one",
+        ),
         ('{"image": "a.png", "prompt": {}}', "`prompt` is an object, not a string"),
         ('{"image": "a.png", "document": true}', "`document` is a boolean, not a string or a number"),
         ('{"image": "a.png", "page": []}', "`page` is a list, not a string or a number"),

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What the files are."""
 
     AUTO = "auto"
+    FOLDER = "folder"
     PAGE = "page"
     ALTO = "alto"
     HOCR = "hocr"
@@ -40,7 +41,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
 
     A run takes such sources without it, too: data.uri=pdf:books?level=line. Exits with 1 if pages were left out because of
     errors.
