@@ -11,6 +11,9 @@
     │   │   └── HeicUnreadable            an HEIC image, and the package that reads them is not installed
     │   ├── ArchiveError                  a zip or tar is broken, or cannot be unpacked
     │   │   └── ArchiveUnsafe             it leads out of its folder, or is larger than the limits allow
+    │   ├── TextError                     a text file beside an image is not UTF-8, too large or unreadable
+    │   │   ├── SeveralTexts              an image has several texts, and nobody said which is meant
+    │   │   └── NotJson                   a target that should be JSON is not, or not in a form that can be kept
     │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
@@ -159,6 +162,24 @@ class ArchiveUnsafe(ArchiveError):
     """An archive leads out of its folder, is encrypted, or is larger than `sources.limits` allows."""
 
     code = "archive-unsafe"
+
+
+class TextError(SourceError):
+    """The text of a page cannot be read: it is not UTF-8, too large or unreadable."""
+
+    code = "text-broken"
+
+
+class SeveralTexts(TextError):
+    """Several texts lie beside an image, and nobody said which of them is meant."""
+
+    code = "texts-several"
+
+
+class NotJson(TextError):
+    """A text that should be JSON is not, or holds what JSON cannot keep."""
+
+    code = "target-not-json"
 
 
 class TranscriptError(SourceError):

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What the files are."""
 
     AUTO = "auto"
+    FOLDER = "folder"
     PAGE = "page"
     ALTO = "alto"
     HOCR = "hocr"
@@ -42,7 +43,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
 
     An archive is unpacked into a folder `unpacked` beside the manifest first, if it is safe to.
 

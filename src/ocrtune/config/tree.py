@@ -70,7 +70,7 @@ class DataSection(Section):
     """Which pages, and how their texts become targets.
 
     Attributes:
-        uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, transcriptions in
+        uri: A JSONL manifest, a folder of images with a text of the same stem each, transcriptions in
             PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
             `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats of other trainers as `chat:FILE`,
             `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages, which are made while they are
@@ -85,6 +85,8 @@ class DataSection(Section):
         normalization: What is made equal in targets before they are learned.
         on_error: A page with an error stops the run, or is skipped, counted and listed.
         max_skipped_share: Share of the pages that may be skipped; over it the run stops.
+        json_schema: A file with a JSON Schema: every text is JSON that satisfies it, and is learned in one form, with
+            the keys in the schema's order.
     """
 
     uri: str | None = None
@@ -97,6 +99,7 @@ class DataSection(Section):
     normalization: Normalization = Normalization()
     on_error: Literal["stop", "skip"] = "stop"
     max_skipped_share: Share = 0.1
+    json_schema: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":

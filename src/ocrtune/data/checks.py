@@ -15,7 +15,6 @@ from ocrtune.errors import OcrtuneError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
 from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage, TiffPage
-from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization, normalize
 
 FEWEST_REPEATS = 5
@@ -66,20 +65,6 @@ def check_page(
     """What is wrong with one page by itself; the arguments are those of `check_dataset`."""
     _, findings = check_images(page) if open_images else ([], [])
     return [*findings, *_check_contents(page, family, prompt, normalization or Normalization())]
-
-
-def check_stray_texts(uri: str) -> list[Finding]:
-    """What a source holds that became no page: the `.txt` of a folder that no image belongs to."""
-    return gather_findings(
-        Finding(
-            code="text-without-image",
-            severity="warning",
-            message="the text belongs to no image and is left out",
-            where=str(path),
-            hint="its image must lie beside it and have the same stem",
-        )
-        for path in find_stray_texts(uri)
-    )
 
 
 def check_splits(splits: Splits) -> list[Finding]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ocrtune.data.checks import check_dataset, check_splits, check_stray_texts
+from ocrtune.data.checks import check_dataset, check_splits
 from ocrtune.data.gathering import gather_findings
 from ocrtune.data.splits import Splits
 from ocrtune.data.streams import read_some
@@ -90,8 +90,7 @@ def check_uri(
     sources = [read_some(each) for each in uris]
     parts = [source.pages for source in sources]
     findings = [finding for source in sources for finding in source.findings]
-    for each, pages in zip(uris, parts, strict=True):
-        findings += check_stray_texts(each)
+    for pages in parts:
         findings += check_dataset(pages, family, prompt=prompt, normalization=normalization)
     if validation_uri is not None:
         findings += check_splits(Splits(train=tuple(parts[0]), validation=tuple(parts[1]), test=()))

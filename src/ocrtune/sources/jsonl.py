@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ocrtune.errors import ManifestError
 from ocrtune.progress import track
+from ocrtune.sources.json_text import write_json
 
 MOST_LINES_TOLD = 20
 """How many broken lines an error tells one by one; the others are counted."""
@@ -210,6 +211,25 @@ def take_text(row: Mapping[str, Any], key: str) -> str | None:
     return encodable(value, key)
 
 
+def take_target(row: Mapping[str, Any], key: str) -> str | None:
+    """As `take_text`; an object or a list becomes JSON text in the one form that targets are written in.
+
+    Raises:
+        BrokenLine: It is a number or a boolean, or holds what JSON cannot keep.
+    """
+    value = row.get(key)
+    if not isinstance(value, dict | list):
+        return take_text(row, key)
+    try:
+        return write_json(value)
+    except UnicodeEncodeError as error:
+        raise _half_of_a_pair(error, key) from error
+    except ValueError as error:
+        raise BrokenLine(f"`{key}` holds a number that JSON does not know: NaN or an infinite one") from error
+    except RecursionError as error:
+        raise BrokenLine(f"`{key}` is nested too deep") from error
+
+
 def take_path(value: object, key: str) -> str:
     """`value`, if it can be a path.
 
@@ -246,9 +266,13 @@ def encodable(value: str, key: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = f"\\u{ord(value[error.start]):04x}"
-        raise BrokenLine(f"`{key}` holds {half}, half of a surrogate pair") from error
+        raise _half_of_a_pair(error, key) from error
     return value
+
+
+def _half_of_a_pair(error: UnicodeEncodeError, key: str) -> BrokenLine:
+    half = f"\\u{ord(error.object[error.start]):04x}"
+    return BrokenLine(f"`{key}` holds {half}, half of a surrogate pair")
 
 
 def kind_of(value: object) -> str:

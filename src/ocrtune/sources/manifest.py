@@ -18,6 +18,7 @@ from ocrtune.sources.jsonl import (
     read_lines,
     take_label,
     take_path,
+    take_target,
     take_text,
     tell_problems,
 )
@@ -91,7 +92,7 @@ def read_manifest(path: Path) -> ManifestPages:
     * `image`: path of the image, relative to the manifest's folder, and in it; the page's name, exactly as written.
     * `images`: several paths in place of `image`; the first is the page's name. `[]` says that there is text
       alone, and the page is named by its line, such as `manifest.jsonl:12`.
-    * `text`: what stands on the page; absent or null where nobody knows.
+    * `text`: what stands on the page; absent or null where nobody knows. An object or a list is a target in JSON.
     * `prompt`: the page's own prompt.
     * `document`: which document the page belongs to, a string or a number. Without it `page` counts, as in
       manifests of lines cut from pages; without both the page is a document by itself.
@@ -124,7 +125,7 @@ def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:
     return Page(
         name=name,
         images=images,
-        text=take_text(row, "text"),
+        text=take_target(row, "text"),
         prompt=take_text(row, "prompt"),
         document=_document(row) or own_document(written, name),
         where=f"{path}:{number}",

@@ -10,13 +10,15 @@ from ocrtune.progress import say
 from ocrtune.records import Finding, Page
 from ocrtune.sources.archives import is_archive
 from ocrtune.sources.folder import (
-    find_texts_without_image,
+    FoundFiles,
+    find_stray_texts,
     has_images,
     has_texts,
     read_folder,
     read_image,
     walk_folder,
 )
+from ocrtune.sources.folder_options import FolderRequest, parse_folder_request
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
@@ -64,7 +66,8 @@ def read_pages(uri: str) -> Sequence[Page]:
 
     Args:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
-            images with a `.txt` of the same stem each; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
+            images with a `.txt`, `.md`, `.json` or `.gt.txt` of the same stem each, also as
+            `folder:PATH?text=md&document=file`; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
             them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`;
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
@@ -96,6 +99,10 @@ def read_source(uri: str) -> SourcePages:
     if table is not None:
         _require(table.path, uri)
         return _read_table(table, uri)
+    images = parse_folder_request(uri)
+    if images is not None:
+        _require(images.path, uri)
+        return _read_images(images, uri)
     if uri == BUILTIN:
         return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
     if uri.startswith(SYNTH):
@@ -109,22 +116,45 @@ def read_source(uri: str) -> SourcePages:
 
 
 def _read_folder(path: Path, uri: str) -> SourcePages:
-    if not _is_folder_of_images(path):
+    if (path / MANIFEST_NAME).is_file():
         return _read_file(path / MANIFEST_NAME, uri)
     # Walked once: a folder may hold millions of files.
-    files, links = walk_folder(path)
-    transcripts = [found for found in files if is_transcript(found)]
-    pdfs = [found for found in files if is_pdf(found)]
-    if pdfs and not transcripts and not has_images(files):
+    found = walk_folder(path)
+    transcripts = _transcripts_of(found)
+    pdfs = [file for file in found.files if is_pdf(file)]
+    if pdfs and not transcripts and not has_images(found.files):
         return _read_request(PdfRequest(path=path), uri)
-    left_out = [_pdf_left_out(found) for found in pdfs]
-    if transcripts and not has_texts(files):
-        source = _read_request(Request(path=path), uri)
-        return SourcePages(pages=source.pages, findings=[*source.findings, *left_out])
-    left_out += [_transcripts_left_out(found) for found in transcripts]
-    if links and not has_images(files):
-        return _usable([], links, "folder", uri)
-    return SourcePages(pages=read_folder(path, files), findings=[*links, *left_out])
+    if transcripts and not has_texts(found.files):
+        beside = [*find_stray_texts(found.files), *map(_pdf_left_out, pdfs)]
+        return _with_findings(_read_request(Request(path=path), uri), beside)
+    return _folder_pages(FolderRequest(path=path), found, transcripts, uri)
+
+
+def _read_images(request: FolderRequest, uri: str) -> SourcePages:
+    if request.path.is_dir():
+        found = walk_folder(request.path)
+        return _folder_pages(request, found, _transcripts_of(found), uri)
+    if request.path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SourceError(f"{str(request.path)!r} is neither a folder nor an image", where=uri)
+    return _usable(*read_image(request), "folder", uri)
+
+
+def _folder_pages(
+    request: FolderRequest, found: FoundFiles, transcripts: Sequence[Path], uri: str
+) -> SourcePages:
+    """The images of a folder as pages; what else could have been pages is told."""
+    if found.findings and not has_images(found.files):
+        return _usable([], found.findings, "folder", uri)
+    pages, findings = read_folder(request, found.files)
+    left_out = [*map(_pdf_left_out, filter(is_pdf, found.files)), *map(_transcripts_left_out, transcripts)]
+    manifest = request.path / MANIFEST_NAME
+    if manifest.is_file():
+        left_out.append(_manifest_left_out(manifest))
+    return _usable(pages, [*found.findings, *findings, *left_out], "folder", uri)
+
+
+def _transcripts_of(found: FoundFiles) -> list[Path]:
+    return [file for file in found.files if is_transcript(file)]
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
@@ -135,7 +165,7 @@ def _read_file(path: Path, uri: str) -> SourcePages:
             return _read_table(TableRequest(path=path, kind="chat"), uri)
         return _without_findings(read_manifest(path))
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _without_findings(read_image(path))
+        return _usable(*read_image(FolderRequest(path=path)), "folder", uri)
     if is_pdf(path):
         return _read_request(PdfRequest(path=path), uri)
     if is_transcript(path):
@@ -144,7 +174,7 @@ def _read_file(path: Path, uri: str) -> SourcePages:
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
-        hint="give a JSONL manifest, a table or chats, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
+        hint="give a JSONL manifest, a table or chats, a folder of images with texts beside them, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
     )
 
 
@@ -177,11 +207,15 @@ def _without_findings(pages: Sequence[Page]) -> SourcePages:
     return SourcePages(pages=pages, findings=[])
 
 
+def _with_findings(source: SourcePages, findings: list[Finding]) -> SourcePages:
+    return SourcePages(pages=source.pages, findings=[*source.findings, *findings])
+
+
 def _transcripts_left_out(path: Path) -> Finding:
     return Finding(
         code="transcript-beside-text",
         severity="note",
-        message="images have .txt files, so the transcription in XML is left out",
+        message="images are read with the texts beside them, so the transcription in XML is left out",
         where=str(path),
         hint="read it by a uri such as page:FOLDER, alto:FOLDER or hocr:FOLDER",
     )
@@ -207,16 +241,19 @@ def _refuse_archive(path: Path, uri: str) -> None:
         )
 
 
+def _manifest_left_out(path: Path) -> Finding:
+    return Finding(
+        code="manifest-beside-images",
+        severity="note",
+        message="the folder's images are read, so the manifest is left out",
+        where=str(path),
+        hint="give the folder's path without folder: to read the manifest",
+    )
+
+
 def _require(path: Path, uri: str) -> None:
     if not path.is_dir() and not path.is_file():
         raise SourceError(f"there is no file or folder {uri!r}", hint=_nearest(path))
-
-
-def find_stray_texts(uri: str) -> list[Path]:
-    """The `.txt` files that `read_pages(uri)` leaves out because no image beside them has their stem."""
-    path = Path(uri)
-    is_folder = uri != BUILTIN and _is_folder_of_images(path)
-    return find_texts_without_image(path) if is_folder else []
 
 
 def sample_path(name: str) -> Path:
@@ -228,10 +265,6 @@ def sample_path(name: str) -> Path:
     if name not in SAMPLES:
         raise SourceError(f"there are no sample data {name!r}", hint=f"known: {', '.join(SAMPLES)}")
     return Path(__file__).parent / "samples" / name
-
-
-def _is_folder_of_images(path: Path) -> bool:
-    return path.is_dir() and not (path / MANIFEST_NAME).is_file()
 
 
 def _nearest(path: Path) -> str:

@@ -48,8 +48,9 @@ def read_pdfs(request: PdfRequest) -> tuple[list[Page], list[Finding]]:
     pages: list[Page] = []
     findings: list[Finding] = []
     if is_folder:
-        files, findings = walk_folder(root)
-        paths = [path for path in files if is_pdf(path)]
+        found = walk_folder(root)
+        findings = found.findings
+        paths = [path for path in found.files if is_pdf(path)]
     if not paths:
         message = "the folder holds no PDFs"
         findings.append(Finding(code=PdfError.code, severity="error", message=message, where=str(root)))

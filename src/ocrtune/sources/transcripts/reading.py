@@ -38,8 +38,9 @@ def read_transcripts(request: Request) -> tuple[list[Page], list[Finding]]:
     reader = _Reader(root, request.format, request.options)
     paths = [request.path]
     if is_folder:
-        files, reader.findings = walk_folder(root)
-        paths = [path for path in files if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
+        found = walk_folder(root)
+        reader.findings = found.findings
+        paths = [path for path in found.files if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
     for path in paths:
         reader.read(path)
     return reader.pages, reader.findings
