@@ -1,9 +1,10 @@
 """What can be wrong with the images of a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from ocrtune.data.ink import look_for_ink
 from ocrtune.errors import ImageError
 from ocrtune.records import Finding, ImageSource, Page
 from ocrtune.sources import open_image
@@ -15,6 +16,15 @@ SMALLEST_SIDE_PX = 16
 MOST_ASPECT_RATIO = 50
 """Lines of print have up to 30; beyond this an image is a rule or a strip."""
 
+SMALLEST_PX = 2048
+"""Pixels of the smallest image that is asked whether anything stands on it."""
+
+FEWEST_INK_PX = 12
+"""A page number of one digit has more."""
+
+FEWEST_LETTERS = 20
+"""Letters that an image seems to have before it is said to have some."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -24,11 +34,17 @@ class Picture:
         digest: Of size and pixels as the model would see them; equal for equal pictures in other files.
         size: (width, height) in pixels, upright.
         file: What its file tells of itself; None where it is in no image file.
+        ink_px: Pixels of ink when the image is made about 2 megapixels at most; None where nobody looked.
+        letters: About how many letters stand in its lines; 0 where no lines are seen.
+        x_height_px: Height of its small letters in its own pixels; None where no lines are seen.
     """
 
     digest: bytes
     size: tuple[int, int]
-    file: FileFacts | None
+    file: FileFacts | None = None
+    ink_px: int | None = None
+    letters: int = 0
+    x_height_px: float | None = None
 
     @property
     def num_frames(self) -> int:
@@ -45,7 +61,15 @@ def look_at(source: ImageSource) -> Picture:
     image = open_image(source)
     digest = blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
-    return Picture(digest=digest.digest(), size=image.size, file=file_facts(source))
+    ink = look_for_ink(image)
+    return Picture(
+        digest=digest.digest(),
+        size=image.size,
+        file=file_facts(source),
+        ink_px=ink.ink_px,
+        letters=ink.letters,
+        x_height_px=ink.x_height_px,
+    )
 
 
 def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
@@ -68,7 +92,39 @@ def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
         else:
             pictures.append(picture)
             findings.extend(_check_picture(picture, page.where))
+    if len(pictures) == len(page.images):
+        findings.extend(_check_ink(page, pictures))
     return pictures, findings
+
+
+def _check_ink(page: Page, pictures: Sequence[Picture]) -> Iterator[Finding]:
+    """Whether there is ink where there is text, and none where there is none."""
+    if page.text is None or not pictures or any(_is_small(picture) for picture in pictures):
+        return
+    num_chars = len("".join(page.text.split()))
+    ink_px = sum(picture.ink_px or 0 for picture in pictures)
+    letters = sum(picture.letters for picture in pictures)
+    if num_chars and ink_px < max(FEWEST_INK_PX, num_chars):
+        yield Finding(
+            code="page-blank",
+            severity="warning",
+            message=f"the image is blank, but the text has {num_chars} letters",
+            where=page.where,
+            hint='look whether the text belongs to another page; blank pages have the text ""',
+        )
+    if not num_chars and letters >= FEWEST_LETTERS:
+        yield Finding(
+            code="text-empty-but-ink",
+            severity="warning",
+            message=f"the text is empty, but about {letters} letters seem to stand on the image",
+            where=page.where,
+            hint="write the text, or leave the page out",
+        )
+
+
+def _is_small(picture: Picture) -> bool:
+    width, height = picture.size
+    return picture.ink_px is None or width * height < SMALLEST_PX
 
 
 def _check_picture(picture: Picture, where: str) -> Iterator[Finding]:
