@@ -88,6 +88,26 @@ class EncodedImage:
 ImageSource = Path | Image.Image | PdfPage | TiffPage | Cut | EncodedImage
 """An image on disk, one in memory, a page of a PDF or TIFF, a part of an image, or a file inside something bigger."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of a file of transcriptions a page is; all counted from 0.
+
+    Attributes:
+        file: PAGE XML, ALTO or hOCR.
+        name: What the file is called in its source, such as `vol1/0007.xml`.
+        page: Which page of the file.
+        region: Which region of that page, in reading order.
+        line: Which line of that region; None for the whole region.
+    """
+
+    file: Path
+    name: str
+    page: int
+    region: int
+    line: int | None = None
+
+
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""
 
@@ -106,6 +126,7 @@ class Page:
         document: Which document it belongs to; splits never cut through a document.
         where: Where it was read, such as `manifest.jsonl:12`.
         letters: Where each letter of `text` stands on the only image; None where nobody knows.
+        part: What it is of a file of transcriptions; None for whole pages and all other sources.
     """
 
     name: str
@@ -115,6 +136,7 @@ class Page:
     document: str = ""
     where: str = ""
     letters: Places | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ PAGES = (
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/export-and-serve.md",
+    "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",
     "docs/guides/your-data.md",
     "docs/concepts/inputs.md",

@@ -5,7 +5,19 @@ import sys
 import typer
 from rich.markup import escape
 
-from ocrtune.cli import check, demo, doctor, evaluate, export, importing, predict, show, synth, train
+from ocrtune.cli import (
+    check,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    export_data,
+    importing,
+    predict,
+    show,
+    synth,
+    train,
+)
 from ocrtune.cli.printing import print_json
 from ocrtune.errors import OcrtuneError
 from ocrtune.progress import talk
@@ -29,6 +41,7 @@ app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("export")(export.command)
+app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
 
 

@@ -144,6 +144,7 @@ class _Reader:
             kind=self._label(block) or _KINDS_BY_ELEMENT.get(local(block), kind),
             polygon=shape if len(shape) else _around(line.polygon for line in lines),
             lines=lines,
+            element=block,
         )
 
     def _line(self, element: Element, name: str) -> Line:
@@ -159,6 +160,7 @@ class _Reader:
             polygon=shape,
             baseline=self._baseline(element, shape, name),
             confidence=sum(confidences) / len(confidences) if confidences else None,
+            element=element,
         )
 
     def _polygon(self, element: Element, name: str) -> Points:

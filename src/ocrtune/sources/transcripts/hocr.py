@@ -95,6 +95,7 @@ def _regions(page: Element, notes: Notes) -> Iterator[Region]:
             kind=_kind(holder, elements),
             polygon=_around(lines) if is_page else _polygon(_properties(holder), notes, at=name),
             lines=lines,
+            element=holder,
         )
 
 
@@ -130,6 +131,7 @@ def _line(element: Element, name: str, notes: Notes) -> Line:
         polygon=_polygon(facts, notes, at=name),
         baseline=_baseline(facts, notes, at=name),
         confidence=sum(confidences) / len(confidences) / 100 if confidences else None,
+        element=element,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class Line:
         polygon: (N, 2) around it; (0, 2) where it is not known.
         baseline: (N, 2) what its letters stand on, or None.
         confidence: 0 to 1 as the file says, or None.
+        element: What it was read from, so that the file can be written again with another text.
+        is_estimated: Nobody drew the polygon: it is a share of a larger box.
     """
 
     id: str
@@ -39,6 +41,8 @@ class Line:
     polygon: Points
     baseline: Points | None = None
     confidence: float | None = None
+    element: Any = field(default=None, compare=False, repr=False)
+    is_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class Cell:
         row_span: How many rows it takes.
         column_span: How many columns it takes.
         text: Its lines with a space between them.
+        num_lines: So many of the region's lines are its, after those of the cells before it.
     """
 
     row: int
@@ -58,6 +63,7 @@ class Cell:
     row_span: int = 1
     column_span: int = 1
     text: str = ""
+    num_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,7 @@ class Region:
         lines: In reading order; a table's are those of its cells, row by row.
         text: Its text where the file has it for the region alone and not by lines, else None.
         cells: Of a table, row by row; empty where the file tells no rows and columns.
+        element: What it was read from.
     """
 
     id: str
@@ -80,6 +87,7 @@ class Region:
     lines: tuple[Line, ...] = ()
     text: str | None = None
     cells: tuple[Cell, ...] = ()
+    element: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,7 @@ class _Reader:
             lines=lines,
             text=text,
             cells=tuple(cell for cell, _ in cells),
+            element=element,
         )
 
     def _lines_of_all(self, holders: Sequence[Element], name: str) -> tuple[tuple[Line, ...], str | None]:
@@ -202,6 +203,7 @@ class _Reader:
             polygon=self._polygon(element, name),
             baseline=stands_on if len(stands_on) else None,
             confidence=None if chosen is None else number(chosen.get("conf")),
+            element=element,
         )
 
     def _cells(self, table: Element, name: str) -> list[tuple[Cell, tuple[Line, ...]]]:
@@ -304,6 +306,7 @@ def _cell(facts: Sequence[str | None], lines: Sequence[Line], text: str | None) 
         row_span=max(int(row_span or 1), 1),
         column_span=max(int(column_span or 1), 1),
         text=one_line(text) or " ".join(line.text for line in lines if line.text),
+        num_lines=len(lines),
     )
 
 

@@ -1,6 +1,7 @@
 """Files of transcriptions → pages and findings; one broken file does not keep the others from being read."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -87,7 +88,7 @@ class _Reader:
 
     def _read_layouts(self, layouts: list[Layout], path: Path) -> None:
         taken: dict[Path, str] = {}
-        for layout in layouts:
+        for place, layout in enumerate(layouts):
             self.findings += layout.findings
             where = f"{path}#{layout.id}" if len(layouts) > 1 else str(path)
             image = self._image(layout, path)
@@ -98,6 +99,7 @@ class _Reader:
                 continue
             taken[image.path] = layout.id
             origin = self._origin(layout, path, image, is_one_of_several=len(layouts) > 1)
+            origin = replace(origin, page=place)
             self._add(layout, origin, where)
 
     def _add(self, layout: Layout, origin: Origin, where: str) -> None:
@@ -130,6 +132,7 @@ class _Reader:
             document=alone if below.parent == Path() else below.parent.as_posix(),
             where=str(path),
             image=image,
+            file=below.as_posix(),
         )
 
     def _left_out(self, path: Path, found: Format | None) -> Finding:
