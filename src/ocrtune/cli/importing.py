@@ -25,6 +25,8 @@ class Kind(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     CHAT = "chat"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
 
 
 def command(
@@ -40,7 +42,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+    """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables, chats or shards as images with a manifest, cut and rendered once.
 
     A run takes such sources without it, too: data.uri=pdf:books?level=line. Exits with 1 if pages were left out because of
     errors.

@@ -45,6 +45,7 @@ class DataSection(Section):
         uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, transcriptions in
             PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
             `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats of other trainers as `chat:FILE`,
+            shards as `webdataset:shards/{000..099}.tar` or `parquet:FOLDER?image=COLUMN`,
             `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages, which are made while they are
             learned from.
         validation_uri: Held-out pages, of a source of any kind; without it a share of the documents of `uri` is held
@@ -55,6 +56,10 @@ class DataSection(Section):
         prompt: A prompt of the family by its short name, or a text with one `<image>` per image.
         normalization: What is made equal in targets before they are learned.
         on_error: A page with an error stops the run, or is skipped, counted and listed.
+        shuffle_pages: Of shards: pages that are shuffled with each other, which follow each other in a shard; the more,
+            the better mixed, and the more is read anew or kept in memory.
+        max_skipped_share: Of shards and synthetic pages: the run stops if more of the last 1000 pages than this share
+            had to be skipped.
     """
 
     uri: str
@@ -65,6 +70,8 @@ class DataSection(Section):
     prompt: str | None = None
     normalization: Normalization = Normalization()
     on_error: Literal["stop", "skip"] = "stop"
+    shuffle_pages: Positive = 1000
+    max_skipped_share: Share = 0.1
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":
