@@ -18,12 +18,14 @@
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
     │   │   └── PdfPageSize               a page has no size, or one that cannot be rendered
+    │   ├── ShardError                    a shard, or a page in it, is broken or not as it was
     │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
     │   ├── ModeError                     no such mode, or a mode the family cannot see
     │   ├── TokenizerError                no tokenizer, or one without the family's special tokens
     │   ├── SeveralImagesError            the family takes one image per example (in this mode)
-    │   └── SequenceTooLong               a limit would cut image tokens or EOS
+    │   ├── SequenceTooLong               a limit would cut image tokens or EOS
+    │   └── TooManySkipped                a stream has too many pages that cannot be learned from
     ├── BatchError                        a batch breaks the published or native input contract
     │   ├── ImagesMissing                 error 1: `images` is None
     │   ├── SpatialCropMissing            error 2: `images_spatial_crop` is None
@@ -206,6 +208,12 @@ class PdfPageSize(PdfError):
     code = "pdf-page-size"
 
 
+class ShardError(SourceError):
+    """A shard, or a page in it, is broken or not as it was."""
+
+    code = "shard"
+
+
 class InputsError(OcrtuneError):
     """An example cannot be turned into model inputs."""
 
@@ -234,6 +242,12 @@ class SequenceTooLong(InputsError):
     """A length limit would cut image tokens or EOS."""
 
     code = "sequence-too-long"
+
+
+class TooManySkipped(InputsError):
+    """A stream has too many pages that cannot be learned from."""
+
+    code = "too-many-skipped"
 
 
 class BatchError(OcrtuneError):

@@ -23,7 +23,7 @@ def page(text, size=A4, **rest):
 
 
 def picture(size=A4, x_height_px=None, letters=0):
-    return Picture(digest=b"", size=size, num_frames=1, ink_px=9999, letters=letters, x_height_px=x_height_px)
+    return Picture(digest=b"", size=size, ink_px=9999, letters=letters, x_height_px=x_height_px)
 
 
 @pytest.fixture

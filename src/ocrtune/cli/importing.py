@@ -26,6 +26,8 @@ class Kind(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     CHAT = "chat"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
 
 
 def command(
@@ -43,7 +45,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables, chats or shards as images with a manifest, cut and rendered once.
 
     An archive is unpacked into a folder `unpacked` beside the manifest first, if it is safe to.
 

@@ -73,6 +73,7 @@ class DataSection(Section):
         uri: A JSONL manifest, a folder of images with a text of the same stem each, transcriptions in
             PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
             `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats of other trainers as `chat:FILE`,
+            shards as `webdataset:shards/{000..099}.tar` or `parquet:FOLDER?image=COLUMN`,
             `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages, which are made while they are
             learned from.
         sources: Several sources in place of `uri`, mixed by weights, caps and repeats.
@@ -84,9 +85,11 @@ class DataSection(Section):
         prompt: A prompt of the family by its short name, or a text with one `<image>` per image.
         normalization: What is made equal in targets before they are learned.
         on_error: A page with an error stops the run, or is skipped, counted and listed.
-        max_skipped_share: Share of the pages that may be skipped; over it the run stops.
+        max_skipped_share: Share of the pages that may be skipped, of streams of the last 1000; over it the run stops.
         json_schema: A file with a JSON Schema: every text is JSON that satisfies it, and is learned in one form, with
             the keys in the schema's order.
+        shuffle_pages: Of shards: pages that are shuffled with each other, which follow each other in a shard; the more,
+            the better mixed, and the more is read anew or kept in memory.
     """
 
     uri: str | None = None
@@ -100,6 +103,7 @@ class DataSection(Section):
     on_error: Literal["stop", "skip"] = "stop"
     max_skipped_share: Share = 0.1
     json_schema: str | None = None
+    shuffle_pages: Positive = 1000
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":

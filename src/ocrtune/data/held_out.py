@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ocrtune.config import Config
 from ocrtune.data.mixing import split_data
-from ocrtune.data.streams import is_stream, is_streamed, open_stream
+from ocrtune.data.streams import is_endless, is_streamed, open_stream
 from ocrtune.records import Page
 from ocrtune.sources import SourcePages, read_source
 
@@ -32,7 +32,7 @@ def held_out_source(config: Config) -> SourcePages:
         return SourcePages(pages=spread(splits.validation, most), findings=list(splits.findings))
     if uri is None:
         return SourcePages(pages=[], findings=[])
-    if is_stream(uri):
+    if is_endless(uri):
         return SourcePages(pages=open_stream(uri).first(most), findings=[])
     source = read_source(uri)
     return SourcePages(pages=spread(source.pages, most), findings=source.findings)

@@ -129,7 +129,7 @@ def read_data(data: DataSection, seed: int) -> MixedPages:
     names = name_sources(sections)
     sources = [read_source(section.uri) for section in sections]
     parts = [
-        _part(section, name if len(sections) > 1 else "", source.pages, seed)
+        part_of_source(section, name if len(sections) > 1 else "", source.pages, seed)
         for section, name, source in zip(sections, names, sources, strict=True)
     ]
     return MixedPages(
@@ -207,18 +207,29 @@ def _free_name(name: str, taken: set[str | None]) -> str:
     return free
 
 
-def _part(section: SourceSection, name: str, pages: Sequence[Page], seed: int) -> Sequence[Page]:
+def part_of_source(section: SourceSection, name: str, pages: Sequence[Page], seed: int) -> Sequence[Page]:
+    """The pages of a source that a run takes, with the prompts and the names it gives them."""
     if section.max_pages is not None and section.max_pages < len(pages):
         drawn = np.random.default_rng((seed, len(pages))).permutation(len(pages))[: section.max_pages]
         pages = Selected(pages, np.sort(drawn))
-    if not name and not section.prompts:
-        return pages
-    return Mapped(pages, _OfSource(name, tuple(section.prompts), tuple(section.prompts.values()), seed))
+    return Mapped(pages, of_source(section, name, seed)) if name or section.prompts else pages
+
+
+def of_source(section: SourceSection, name: str, seed: int) -> "OfSource":
+    """Makes pages of a source those of one among others; `name` is empty where it is the only one."""
+    return OfSource(name, tuple(section.prompts), tuple(section.prompts.values()), seed)
 
 
 @dataclass(frozen=True, slots=True)
-class _OfSource:
-    """A page as one of a source among others: with names of its own, and a prompt drawn for it."""
+class OfSource:
+    """A page as one of a source among others: with names of its own, and a prompt drawn for it.
+
+    Attributes:
+        name: Of the source; empty to leave names as they are.
+        prompts: To draw from for pages with images and without a prompt of their own; may be empty.
+        weights: One for each prompt.
+        seed: Draws.
+    """
 
     name: str
     prompts: tuple[str, ...]
@@ -226,6 +237,7 @@ class _OfSource:
     seed: int
 
     def __call__(self, page: Page) -> Page:
+        """The page as one of the source."""
         prefix = f"{self.name}/" if self.name else ""
         return replace(
             page,

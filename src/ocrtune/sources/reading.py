@@ -23,6 +23,9 @@ from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
 from ocrtune.sources.pdf.reading import is_pdf, read_pdfs
+from ocrtune.sources.shards.files import SUFFIXES
+from ocrtune.sources.shards.options import ShardRequest, parse_shard_request
+from ocrtune.sources.shards.reading import read_shards
 from ocrtune.sources.tables.chats import is_chat
 from ocrtune.sources.tables.options import TableRequest, parse_table_request
 from ocrtune.sources.tables.reading import read_table
@@ -41,6 +44,7 @@ SAMPLES = ("vicksburg_lines", "vicksburg_pages")
 MANIFEST_NAME = "manifest.jsonl"
 MANIFEST_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+PARQUET_SUFFIXES = frozenset(SUFFIXES["parquet"])
 
 
 MOST_FINDINGS_TOLD = 5
@@ -72,7 +76,8 @@ def read_pages(uri: str) -> Sequence[Page]:
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
             a PDF with a text layer, or a folder of them, also as
-            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`.
+            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`; shards, as `webdataset:shards/{000..099}.tar` or
+            `parquet:PATH?image=COLUMN&text=COLUMN`, or a `.parquet`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -103,6 +108,9 @@ def read_source(uri: str) -> SourcePages:
     if images is not None:
         _require(images.path, uri)
         return _read_images(images, uri)
+    shards = parse_shard_request(uri)
+    if shards is not None:
+        return _usable(*read_shards(shards), "shards", uri)
     if uri == BUILTIN:
         return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
     if uri.startswith(SYNTH):
@@ -158,8 +166,8 @@ def _transcripts_of(found: FoundFiles) -> list[Path]:
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return _read_table(TableRequest(path=path, kind="csv"), uri)
+    if path.suffix.lower() in TABLE_SUFFIXES | PARQUET_SUFFIXES:
+        return _read_table_file(path, uri)
     if path.suffix.lower() in MANIFEST_SUFFIXES:
         if is_chat(path):
             return _read_table(TableRequest(path=path, kind="chat"), uri)
@@ -176,6 +184,12 @@ def _read_file(path: Path, uri: str) -> SourcePages:
         where=uri,
         hint="give a JSONL manifest, a table or chats, a folder of images with texts beside them, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
     )
+
+
+def _read_table_file(path: Path, uri: str) -> SourcePages:
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return _usable(*read_shards(ShardRequest(path=path, kind="parquet")), "table", uri)
+    return _read_table(TableRequest(path=path, kind="csv"), uri)
 
 
 def _read_request(request: Request | PdfRequest, uri: str) -> SourcePages:

@@ -1,5 +1,6 @@
 """Pages → checked examples, split by document; what is left out is counted and listed."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ from ocrtune.data import (
 )
 from ocrtune.data.examples import ExampleMaker
 from ocrtune.data.held_out import held_out_source, spread
+from ocrtune.data.mixed_stream import open_data_stream
 from ocrtune.data.mixing import Mixture, make_mixture, read_data
-from ocrtune.data.streams import is_streamed, open_stream
+from ocrtune.data.streams import is_streamed
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
-from ocrtune.inputs.streamed import StreamedExamples
+from ocrtune.inputs.streamed import SkipLimit, StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
 from ocrtune.sequences import Mapped, Selected
@@ -38,6 +40,21 @@ MOST_ERRORS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSteps:
+    """Optimizer steps of a run on a stream.
+
+    Attributes:
+        total: Of the run.
+        per_epoch: Of a pass over the pages; None without end.
+        size: Examples of one.
+    """
+
+    total: int
+    per_epoch: int | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
     """What a run learns from and is scored on.
 
@@ -48,6 +65,7 @@ class TrainingData:
         skipped: Pages left out, one finding each.
         materials: What pages of a stream are made of beside its recipe, such as fonts; of files, how many there are.
         mixture: How many pages of which source come in an epoch; None of a stream.
+        steps: Of a stream; None of pages that were all measured.
     """
 
     train: EncodedExamples | StreamedExamples
@@ -56,6 +74,7 @@ class TrainingData:
     skipped: list[Finding]
     materials: dict[str, str] = field(default_factory=dict)
     mixture: Mixture | None = None
+    steps: StreamSteps | None = None
 
     @property
     def num_examples(self) -> int:
@@ -101,16 +120,18 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
     )
 
 
-def count_reasons(skipped: Iterable[Finding]) -> dict[str, int]:
+def count_reasons(codes: Iterable[str]) -> dict[str, int]:
     """How many pages were left out, by the code of the reason, the most frequent first."""
-    return dict(Counter(finding.code for finding in skipped).most_common())
+    return dict(Counter(codes).most_common())
 
 
 def _check_share(skipped: Sequence[Finding], num_pages: int, config: Config) -> None:
     """Skipping is for the odd page: where many are skipped something is wrong with all of them."""
     most = config.data.max_skipped_share
     if len(skipped) > max(most * num_pages, 1):
-        reasons = ", ".join(f"{count} {code}" for code, count in count_reasons(skipped).items())
+        reasons = ", ".join(
+            f"{count} {code}" for code, count in count_reasons(finding.code for finding in skipped).items()
+        )
         raise TrainingError(
             f"{len(skipped)} of {num_pages} pages would be skipped, more than data.max_skipped_share allows: {reasons}",
             where=skipped[0].where,
@@ -118,29 +139,47 @@ def _check_share(skipped: Sequence[Finding], num_pages: int, config: Config) -> 
         )
 
 
-def num_streamed(config: Config) -> int:
-    """Examples that a run takes from a stream.
+def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
+    """How many steps a run on a stream has.
+
+    Args:
+        config: The recipe.
+        num_pages: Of the stream; None without end.
 
     Raises:
-        ConfigError: The run has no number of steps.
+        ConfigError: The stream has no end, and the run no number of steps.
     """
     training = config.training
-    if training.max_steps is None:
+    size = training.batch_size * training.accumulation_steps * PartialState().num_processes
+    per_epoch = None if num_pages is None else math.ceil(num_pages / size)
+    if training.max_steps is not None:
+        return StreamSteps(total=training.max_steps, per_epoch=per_epoch, size=size)
+    if num_pages is None:
         raise ConfigError(
             [f"training.max_steps: {config.data.title!r} has no end, so the steps must be counted"],
             hint="--set training.max_steps=10000",
         )
-    step_size = training.batch_size * training.accumulation_steps * PartialState().num_processes
-    return training.max_steps * step_size
+    total = math.ceil(training.epochs * num_pages / size)
+    return StreamSteps(total=total, per_epoch=per_epoch, size=size)
 
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
-    """Held-out pages are checked as any others; pages that are made are right by their making."""
-    count, stream = num_streamed(config), open_stream(config.data.mixed[0].uri)
+    """Held-out pages are checked as any others; those of the stream show what is wrong when they are asked for."""
+    _refuse_documents(config)
+    training, skips = config.training, config.data.on_error == "skip"
+    stream = open_data_stream(
+        config.data,
+        seed=config.run.seed,
+        lanes=PartialState().num_processes * max(training.workers, 1),
+        batch_size=training.batch_size,
+    )
+    steps = count_steps(config, stream.num_pages)
     held_out = held_out_source(config)
-    left_out = _left_out(held_out.findings, config)
+    of_sources = [*stream.findings, *held_out.findings]
+    left_out = _left_out(of_sources, config)
     usable = _usable(held_out.pages, config, recipe)
     validation = _encoded(usable.pages, config, recipe, tokenizer)
+    count = steps.total * steps.size
     return TrainingData(
         train=StreamedExamples(
             stream.page,
@@ -148,12 +187,31 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
             recipe,
             tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
+            on_error=_listing(config) if skips else None,
+            stride=stream.stride(count),
+            limit=SkipLimit(config.data.max_skipped_share),
         ),
         validation=list(validation.examples),
-        findings=[*gather_findings(held_out.findings), *usable.findings],
+        findings=[*gather_findings(of_sources), *usable.findings],
         skipped=[*left_out, *usable.skipped, *validation.skipped],
-        materials=stream.maker.materials(),
+        materials=stream.materials(),
+        steps=steps,
     )
+
+
+def _refuse_documents(config: Config) -> None:
+    """Documents of a stream cannot be held out: nobody has seen all its pages."""
+    asked = {
+        "validation_documents": config.data.validation_documents,
+        "test_documents": config.data.test_documents,
+    }
+    problems = [
+        f"data.{key}: {config.data.title!r} is a stream, of which no document can be held out"
+        for key, names in asked.items()
+        if names
+    ]
+    if problems:
+        raise ConfigError(problems, hint="give held-out pages of their own by data.validation_uri")
 
 
 def _listing(config: Config) -> Callable[[Finding], None]:

@@ -1,7 +1,7 @@
 """The run folder: what lies where, and which checkpoint a run goes on from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ class RunFolder:
     def skipped(self) -> Path:
         """Pages that were skipped, and why."""
         return self.path / "skipped.jsonl"
+
+    def start_skipped(self, skipped: Sequence[Finding], *, goes_on: bool) -> None:
+        """Write down what is left out from the start; a stream that goes on keeps what it has left out so far."""
+        rows = [finding.as_dict() for finding in skipped]
+        write_jsonl(self.skipped, [*(self.read_skipped() if goes_on else []), *rows])
+
+    def read_skipped(self) -> list[dict[str, Any]]:
+        """What was left out so far, each page once: steps may have been done again, and pages come every epoch."""
+        if not self.skipped.exists():
+            return []
+        lines = self.skipped.read_text(encoding="utf-8").splitlines()
+        rows = {(row["code"], row["where"]): row for row in map(json.loads, lines)}
+        return list(rows.values())
 
     @property
     def checkpoints(self) -> Path:

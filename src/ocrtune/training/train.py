@@ -38,7 +38,6 @@ from ocrtune.models.tuning import (
 )
 from ocrtune.progress import say
 from ocrtune.records import ModelInputs
-from ocrtune.sources import write_jsonl
 from ocrtune.training.arguments import training_arguments
 from ocrtune.training.data import TrainingData, count_reasons, prepare_data
 from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
@@ -92,7 +91,7 @@ def train(config: Config) -> TrainingResult:
     data = prepare_data(config, plan.recipe, plan.tokenizer)
     findings = [*data.findings, *check_materials(plan.folder, data.materials)]
     plan.folder.write_json("findings.json", [finding.as_dict() for finding in findings])
-    write_jsonl(plan.folder.skipped, [finding.as_dict() for finding in data.skipped])
+    plan.folder.start_skipped(data.skipped, goes_on=config.run.resume and data.steps is not None)
     plan.folder.write_json("precision.json", plan.policy.as_dict())
     _say_mixture(data)
     set_seed(config.run.seed)
@@ -174,6 +173,8 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             policy=plan.policy,
             num_examples=data.num_examples,
             evaluates=evaluates,
+            max_steps=data.steps.total if data.steps else None,
+            epoch_steps=data.steps.per_epoch if data.steps else None,
         ),
         optimizer_section=config.optimizer,
         lengths=None if isinstance(data.train, StreamedExamples) else data.train.lengths(),
@@ -236,6 +237,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
     state, folder = trainer.state, plan.folder
     last = folder.checkpoints / f"checkpoint-{state.global_step}"
     best = last if state.best_model_checkpoint is None else Path(state.best_model_checkpoint)
+    skipped = folder.read_skipped()
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     result = TrainingResult(
         run=folder.path,
@@ -247,8 +249,8 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         elapsed_s=elapsed_s,
         num_train_pages=len(data.train),
         num_validation_pages=len(data.validation),
-        num_skipped=len(data.skipped),
-        skipped_by_reason=count_reasons(data.skipped),
+        num_skipped=len(skipped),
+        skipped_by_reason=count_reasons(row["code"] for row in skipped),
     )
     folder.write_json(
         folder.best.name,

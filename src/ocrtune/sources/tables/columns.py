@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from ocrtune.errors import SourceError
 from ocrtune.records import Finding
-from ocrtune.sources.tables.options import Role, TableRequest
+from ocrtune.sources.tables.options import Role
 from ocrtune.sources.uris import nearest
 
 COMMON_NAMES: Mapping[Role, tuple[str, ...]] = {
@@ -36,7 +38,18 @@ class Columns:
     document: str = ""
 
 
-def find_columns(names: Sequence[str], request: TableRequest) -> tuple[Columns, list[Finding]]:
+class Asked(Protocol):
+    """What finding columns wants to know of a request: what to call the file, and the columns its uri names."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def columns(self) -> Mapping[Role, str]: ...  # noqa: D102
+
+
+def find_columns(names: Sequence[str], request: Asked) -> tuple[Columns, list[Finding]]:
     """The columns that the uri names, else those of common names, and a note on the latter.
 
     Raises:
@@ -55,7 +68,7 @@ def find_columns(names: Sequence[str], request: TableRequest) -> tuple[Columns, 
     return Columns(**taken), [_note(recognised, request)] if recognised else []
 
 
-def has_image_column(names: Sequence[str], request: TableRequest) -> bool:
+def has_image_column(names: Sequence[str], request: Asked) -> bool:
     """Whether one of the columns is the image, without a doubt."""
     try:
         return bool(_find("image", names, request.columns.get("image")))
@@ -91,7 +104,7 @@ def _plain(name: str) -> str:
     return name.casefold().replace(" ", "_").replace("-", "_")
 
 
-def _not_found(problems: Sequence[str], names: Sequence[str], request: TableRequest) -> SourceError:
+def _not_found(problems: Sequence[str], names: Sequence[str], request: Asked) -> SourceError:
     there = ", ".join(map(repr, names)) or "none"
     lacks_text = not set(map(_plain, names)) & set(COMMON_NAMES["text"]) and "text" not in request.columns
     without = "; text= reads images without texts" if lacks_text else ""
@@ -108,7 +121,7 @@ def _not_found(problems: Sequence[str], names: Sequence[str], request: TableRequ
     )
 
 
-def _note(recognised: Mapping[Role, str], request: TableRequest) -> Finding:
+def _note(recognised: Mapping[Role, str], request: Asked) -> Finding:
     told = ", ".join(f"{role} from {name!r}" for role, name in recognised.items())
     return Finding(
         code="columns-recognised",
