@@ -242,7 +242,8 @@ def test_a_line_that_is_an_image_has_the_place_of_its_image(tmp_path, check_vali
     assert tuple(line.polygon.max(axis=0)) == layout.size
 
 
-def test_names_stay_below_the_folder_and_apart(scan, tmp_path):
+def test_names_stay_below_the_folder_and_apart(scan, tmp_path, monkeypatch):
+    monkeypatch.setenv("OCRTUNE_DATA_ROOT", str(tmp_path))
     for name in ("in/A b.png", "in/a_b.png", "up.png"):
         scan(name)
     rows = [{"image": name, "text": "x"} for name in ("A b.png", "a_b.png", "../up.png")]
