@@ -11,7 +11,7 @@ from ocrtune.data.gathering import gather_findings
 from ocrtune.data.pictures import Picture, check_images
 from ocrtune.data.splits import Splits
 from ocrtune.data.texts import check_text
-from ocrtune.errors import OcrtuneError
+from ocrtune.errors import OcrtuneError, SourceError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.progress import track
 from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage, TiffPage
@@ -159,7 +159,10 @@ def _check_repeated_texts(pages: Sequence[Page], normalization: Normalization) -
 
 def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
     for source in page.images:
-        content = _content(source)
+        try:
+            content = _content(source)
+        except (OSError, SourceError):  # told when the image is opened
+            continue
         if content is None:
             continue
         first_part, first_where = seen.setdefault(content, (part, page.where or page.name))

@@ -85,7 +85,7 @@ def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
                     code=error.code,
                     severity="error",
                     message=error.message,
-                    where=f"{error.where} ({page.where})" if page.where else error.where,
+                    where=error.where if page.where in {"", error.where} else f"{error.where} ({page.where})",
                     hint=error.hint,
                 )
             )

@@ -32,6 +32,20 @@ def find_image(value: object, key: str, root: Path) -> Path:
             stands in the file itself, or `row-broken` for what is no path.
     """
     written = take_path(value, key)
+    check_is_path(written)
+    is_url = written.startswith(_FILE_URL)
+    path = unquote(written.removeprefix(_FILE_URL)) if is_url else written.replace("\\", "/")
+    if leads_out(path, root, root):
+        raise _outside(written, root, root / path)
+    return root / path
+
+
+def check_is_path(written: str) -> None:
+    """See to it that what was written is no image in the net, and none that stands there itself.
+
+    Raises:
+        BrokenLine: It is; the code is `image-url` or `image-data`.
+    """
     if _DATA.match(written):
         raise BrokenLine(
             f"the image stands in the row itself: {shorten(written)!r}",
@@ -44,21 +58,21 @@ def find_image(value: object, key: str, root: Path) -> Path:
             code="image-url",
             hint="download it, and write its path here",
         )
-    is_url = written.startswith(_FILE_URL)
-    path = unquote(written.removeprefix(_FILE_URL)) if is_url else written.replace("\\", "/")
-    if leads_out(path, root, root):
-        raise _outside(written, root, root / path)
-    return root / path
 
 
-def check_inside(path: Path, root: Path) -> None:
+def check_inside(path: Path, root: Path, written: str = "") -> None:
     """See to it that a path, with the links on its way followed, leads into `root` or where `OCRTUNE_DATA_ROOT` allows.
+
+    Args:
+        path: The path.
+        root: The folder.
+        written: What was written for it, for the error; the path itself without it.
 
     Raises:
         BrokenLine: It does not; the code is `image-outside`.
     """
     if not is_inside(path, root):
-        raise _outside(str(path), root, path)
+        raise _outside(written or str(path), root, path)
 
 
 def is_inside(path: Path, root: Path) -> bool:

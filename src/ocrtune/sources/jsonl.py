@@ -24,6 +24,9 @@ MOST_LINE_BYTES = 64 * 2**20
 MOST_PROBLEMS = 10_000
 """After so many broken lines the rest of a file is not read: it is of another kind."""
 
+READING_STOPPED = "reading-stopped"
+"""The code of the last problem of such a file."""
+
 _BOM = b"\xef\xbb\xbf"
 
 Record = TypeVar("Record")
@@ -83,7 +86,7 @@ def read_jsonl(
         if first_lines.setdefault(name, line.number) == line.number:
             records.append(record)
         else:
-            problems.append(_there_already(name, line.number, first_lines[name]))
+            problems.append(f"line {line.number}: {_there_already(name, first_lines[name])}")
     return records, problems
 
 
@@ -100,31 +103,40 @@ class LineIndex:
     numbers: NDArray[np.int64]
 
 
-def index_jsonl(path: Path, name_of: Callable[[Mapping[str, Any], int], str]) -> tuple[LineIndex, list[str]]:
-    """Where the good lines of a file are, and what is wrong with the others; no line is kept.
+Problem = tuple[int, BrokenLine]
+"""The number of a line, from 1, and what is wrong with it."""
+
+
+def index_jsonl(
+    path: Path, name_of: Callable[[Mapping[str, Any], int], str]
+) -> tuple[LineIndex, list[Problem]]:
+    """Where the good lines of a file are, and what is wrong with the others, in their order; no line is kept.
+
+    Of lines that have one name the first is good.
 
     Args:
         path: The file, in UTF-8.
         name_of: Makes of an object and its line number the name no other one may have; raises BrokenLine.
     """
     offsets, numbers, names = array("q"), array("q"), array("Q")
-    problems: list[tuple[int, str]] = []
+    problems: list[Problem] = []
     for line in track(read_lines(path), f"reading {path.name}"):
         try:
             name = name_of(parse_line(line.content), line.number)
         except BrokenLine as broken:
-            problems.append((line.number, str(broken)))
+            problems.append((line.number, broken))
             if len(problems) == MOST_PROBLEMS:
-                problems.append((line.number, "and here reading stopped"))
+                problems.append((line.number, BrokenLine("and here reading stopped", code=READING_STOPPED)))
                 break
             continue
         offsets.append(line.offset)
         numbers.append(line.number)
         names.append(int.from_bytes(blake2b(name.encode(), digest_size=8).digest()))
     index = LineIndex(offsets=np.array(offsets, dtype=np.int64), numbers=np.array(numbers, dtype=np.int64))
-    told = [(number, f"line {number}: {problem}") for number, problem in problems]
-    told += _names_twice(path, index, np.array(names, dtype=np.uint64), name_of)
-    return index, [problem for _, problem in sorted(told)]
+    twice = list(_names_twice(path, index, np.array(names, dtype=np.uint64), name_of))
+    good = ~np.isin(index.numbers, [number for number, _ in twice])
+    index = LineIndex(offsets=index.offsets[good], numbers=index.numbers[good])
+    return index, sorted([*problems, *twice], key=lambda problem: problem[0])
 
 
 def read_line(path: Path, offset: int) -> Mapping[str, Any]:
@@ -173,7 +185,7 @@ def _names_twice(
     index: LineIndex,
     names: NDArray[np.uint64],
     name_of: Callable[[Mapping[str, Any], int], str],
-) -> Iterator[tuple[int, str]]:
+) -> Iterator[Problem]:
     """A problem for each line whose name an earlier one has; only lines of equal digests are read once more."""
     _, places, counts = np.unique(names, return_inverse=True, return_counts=True)
     first_lines: dict[str, int] = {}
@@ -181,11 +193,18 @@ def _names_twice(
         number = int(index.numbers[place])
         name = name_of(read_line(path, int(index.offsets[place])), number)
         if first_lines.setdefault(name, number) != number:
-            yield number, _there_already(name, number, first_lines[name])
+            yield (
+                number,
+                BrokenLine(
+                    _there_already(name, first_lines[name]),
+                    code="name-twice",
+                    hint="pages are known by their names: delete one of both lines",
+                ),
+            )
 
 
-def _there_already(name: str, number: int, first: int) -> str:
-    return f"line {number}: {name!r} is there already, on line {first}"
+def _there_already(name: str, first: int) -> str:
+    return f"{name!r} is there already, on line {first}"
 
 
 def tell_problems(problems: list[str]) -> str:

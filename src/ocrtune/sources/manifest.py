@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, overload
 
 from ocrtune.errors import ManifestError
-from ocrtune.records import Page
-from ocrtune.sources.image_paths import DATA_ROOT, check_inside
+from ocrtune.records import Finding, Page
+from ocrtune.sources.image_paths import DATA_ROOT, check_inside, check_is_path
 from ocrtune.sources.jsonl import (
+    READING_STOPPED,
     BrokenLine,
     LineIndex,
+    Problem,
     index_jsonl,
     kind_of,
     parse_line,
@@ -32,10 +34,13 @@ class ManifestPages(Sequence[Page]):
     Args:
         path: The manifest.
         index: Where its good lines are.
+
+    Attributes:
+        path: The manifest.
     """
 
     def __init__(self, path: Path, index: LineIndex) -> None:
-        self._path = path
+        self.path = path
         self._index = index
 
     def __len__(self) -> int:
@@ -56,7 +61,7 @@ class ManifestPages(Sequence[Page]):
         """One pass over the file, much faster than page by page."""
         good = iter(self._index.numbers.tolist())
         wanted = next(good, None)
-        for line in read_lines(self._path):
+        for line in read_lines(self.path):
             if line.number == wanted:
                 with self._naming_changes(line.number):
                     page = self._page(parse_line(line.content), line.number)
@@ -66,7 +71,7 @@ class ManifestPages(Sequence[Page]):
     def _read(self, place: int) -> Page:
         number = int(self._index.numbers[place])
         with self._naming_changes(number):
-            return self._page(read_line(self._path, int(self._index.offsets[place])), number)
+            return self._page(read_line(self.path, int(self._index.offsets[place])), number)
 
     @contextmanager
     def _naming_changes(self, number: int) -> Iterator[None]:
@@ -76,16 +81,16 @@ class ManifestPages(Sequence[Page]):
         except BrokenLine as broken:
             raise ManifestError(
                 f"the manifest was changed while it was in use: {broken}",
-                where=f"{self._path}:{number}",
+                where=f"{self.path}:{number}",
                 hint="start again, and leave the file alone meanwhile",
             ) from broken
 
     def _page(self, row: Mapping[str, Any], number: int) -> Page:
-        return _page(self._path, row, number)
+        return _page(self.path, row, number)
 
 
-def read_manifest(path: Path) -> ManifestPages:
-    """The pages of a manifest, in the order of its lines.
+def read_manifest(path: Path) -> tuple[ManifestPages, list[Finding]]:
+    """The pages of a manifest, in the order of its lines, and a finding for each line that is left out.
 
     Keys of a line, others being left alone:
 
@@ -97,30 +102,52 @@ def read_manifest(path: Path) -> ManifestPages:
     * `document`: which document the page belongs to, a string or a number. Without it `page` counts, as in
       manifests of lines cut from pages; without both the page is a document by itself.
 
-    Blank lines are passed over; a byte order mark and CRLF do no harm.
+    Blank lines are passed over; a byte order mark and CRLF do no harm. A line is left out that is no JSON object, or
+    has no image, a key of a wrong type, an image outside of the folder, or a name that an earlier line has.
 
     Raises:
-        ManifestError: With every broken line: no JSON object, a key missing or of a wrong type, a name that an
-            earlier line has. Or there are no pages.
+        ManifestError: A line is too long, so many lines are broken that the rest was not read, or there are no pages;
+            then with every broken line.
     """
     index, problems = index_jsonl(path, lambda row, number: _page(path, row, number).name)
-    if problems:
-        raise ManifestError(
-            tell_problems(problems),
-            where=str(path),
-            hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
-            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats; {DATA_ROOT}=FOLDER allows images elsewhere",
-        )
+    findings = [_as_finding(problem, path) for problem in problems]
+    if findings and (not len(index.offsets) or findings[-1].code == READING_STOPPED):
+        raise broken_lines(findings, path)
     if not len(index.offsets):
         raise ManifestError("the manifest holds no pages", where=str(path))
-    return ManifestPages(path, index)
+    return ManifestPages(path, index), findings
+
+
+def broken_lines(findings: Sequence[Finding], path: Path) -> ManifestError:
+    """The findings of a manifest as one error."""
+    told = [f"line {finding.where.rpartition(':')[2]}: {finding.message}" for finding in findings]
+    return ManifestError(
+        tell_problems(told),
+        where=str(path),
+        hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
+        f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats; {DATA_ROOT}=FOLDER allows images elsewhere",
+    )
+
+
+def _as_finding(problem: Problem, path: Path) -> Finding:
+    number, broken = problem
+    return Finding(
+        code=broken.code,
+        severity="error",
+        message=str(broken),
+        where=f"{path}:{number}",
+        hint=broken.hint
+        or 'a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}',
+    )
 
 
 def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:
     written = _image_paths(row)
+    for image_path in written:
+        check_is_path(image_path)
     images = tuple(path.parent / image for image in written)
-    for image in images:
-        check_inside(image, path.parent)
+    for image, image_path in zip(images, written, strict=True):
+        check_inside(image, path.parent, image_path)
     name = written[0] if written else f"{path.name}:{number}"
     return Page(
         name=name,

@@ -20,7 +20,7 @@ from ocrtune.sources.folder import (
 )
 from ocrtune.sources.folder_options import FolderRequest, parse_folder_request
 from ocrtune.sources.images import IMAGE_SUFFIXES
-from ocrtune.sources.manifest import read_manifest
+from ocrtune.sources.manifest import ManifestPages, broken_lines, read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
 from ocrtune.sources.pdf.reading import is_pdf, read_pdfs
 from ocrtune.sources.shards.files import SUFFIXES
@@ -66,7 +66,8 @@ class SourcePages:
 def read_pages(uri: str) -> Sequence[Page]:
     """The pages of a source, in its order; nothing is opened but the texts, and the headers of images for some.
 
-    What is left out because of errors is counted aloud; `read_source` tells each of them.
+    What is left out because of errors is counted aloud; `read_source` tells each of them. Only a manifest, which is
+    written for ocrtune, must be without them.
 
     Args:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
@@ -85,6 +86,8 @@ def read_pages(uri: str) -> Sequence[Page]:
     """
     source = read_source(uri)
     errors = sum(finding.severity == "error" for finding in source.findings)
+    if errors and isinstance(source.pages, ManifestPages):
+        raise broken_lines(source.findings, source.pages.path)
     if errors:
         say(f"{uri}: {errors} errors, their pages are left out; `ocrtune check` with the same uri lists them")
     return source.pages
@@ -112,7 +115,7 @@ def read_source(uri: str) -> SourcePages:
     if shards is not None:
         return _usable(*read_shards(shards), "shards", uri)
     if uri == BUILTIN:
-        return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
+        return _read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME)
     if uri.startswith(SYNTH):
         raise SourceError(
             f"{uri!r} is a stream of synthetic pages without end",
@@ -171,7 +174,7 @@ def _read_file(path: Path, uri: str) -> SourcePages:
     if path.suffix.lower() in MANIFEST_SUFFIXES:
         if is_chat(path):
             return _read_table(TableRequest(path=path, kind="chat"), uri)
-        return _without_findings(read_manifest(path))
+        return _read_manifest(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _usable(*read_image(FolderRequest(path=path)), "folder", uri)
     if is_pdf(path):
@@ -217,8 +220,9 @@ def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str)
     return SourcePages(pages=pages, findings=findings)
 
 
-def _without_findings(pages: Sequence[Page]) -> SourcePages:
-    return SourcePages(pages=pages, findings=[])
+def _read_manifest(path: Path) -> SourcePages:
+    pages, findings = read_manifest(path)
+    return SourcePages(pages=pages, findings=findings)
 
 
 def _with_findings(source: SourcePages, findings: list[Finding]) -> SourcePages:

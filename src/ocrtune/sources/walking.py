@@ -67,6 +67,13 @@ class _Walker:
             (self._linked if entry.is_symlink() else self._folders).append(path)
         elif entry.is_file():
             self.files.append(path)
+        else:
+            self._tell(
+                "file-special",
+                "warning",
+                "it is no file but a pipe, a socket or a device, and is left out",
+                path,
+            )
 
     def _may_follow(self, link: Path) -> bool:
         if not link.exists():

@@ -127,7 +127,10 @@ class _Reader:
     def _sheet(self, document: PdfPages, number: int) -> _Sheet | None:
         size = document.size(number)
         glyphs = self._usable(document.glyphs(number), size, number)
+        if glyphs is None:
+            return None
         if not glyphs:
+            self._note_nothing_readable(number)
             return None
         rows = find_rows(glyphs)
         if self._options.level == "line":
@@ -136,20 +139,20 @@ class _Reader:
             parts = find_columns(join_initials(rows))
         return _Sheet(number=number, size=size, columns=[[as_row(line) for line in part] for part in parts])
 
-    def _usable(self, glyphs: Sequence[Glyph], size: tuple[int, int], number: int) -> list[Glyph]:
-        """The signs to read; none where the page is left out."""
+    def _usable(self, glyphs: Sequence[Glyph], size: tuple[int, int], number: int) -> list[Glyph] | None:
+        """The signs to read; None where the page is left out, which is told."""
         letters = [glyph for glyph in glyphs if glyph.text != " "]
         if not letters:
             self._note(
                 "pdf-page-without-text", "note", "the page has no text layer and is left out", number,
                 hint="a scan: render it as an image to predict it, or transcribe it",
             )  # fmt: skip
-            return []
+            return None
         problem = self._why_left_out(letters)
         if problem is not None:
             code, message, hint = problem
             self._note(code, "error", f"{message}, so the page is left out", number, hint=hint)
-            return []
+            return None
         return self._readable(glyphs, size, number)
 
     def _why_left_out(self, letters: Sequence[Glyph]) -> tuple[str, str, str] | None:
@@ -211,7 +214,7 @@ class _Reader:
             if text:
                 pages.append(self._page(sheet.number, "", self._picture(sheet.number), text))
             else:
-                self._note("pdf-page-without-text", "note", "nothing of the text can be read", sheet.number)
+                self._note_nothing_readable(sheet.number)
         return pages
 
     def _lines(self, sheet: _Sheet) -> Iterator[Page]:
@@ -238,6 +241,10 @@ class _Reader:
 
     def _picture(self, number: int) -> PdfPage:
         return PdfPage(path=self._path, number=number, dpi=self._options.dpi)
+
+    def _note_nothing_readable(self, number: int) -> None:
+        message = "nothing of the text can be read, so the page is left out"
+        self._note("pdf-page-without-text", "warning", message, number)
 
     def _note_signs(self, code: str, severity: Severity, kind: str, count: int, number: int) -> None:
         if count:

@@ -237,6 +237,10 @@ def _group(shard: Shard, file: BinaryIO, notes: Notes) -> Iterable[_Sample]:
 
 def _note_end(broken: BrokenTar, shard: Shard, notes: Notes) -> None:
     is_whole = broken.code == NO_END
+    if is_whole and not shard.path.stat().st_size:
+        hint = "fetch the file once more"
+        notes.add("shard-broken", "error", "the shard is empty", where=str(shard.path), hint=hint)
+        return
     notes.add(
         broken.code,
         "warning" if is_whole else "error",

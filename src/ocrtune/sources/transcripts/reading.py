@@ -144,6 +144,14 @@ class _Reader:
                 where=str(path),
                 hint=f"read it as {found}:{self._root}",
             )
+        if not path.stat().st_size:
+            return Finding(
+                code="transcript",
+                severity="error",
+                message="the file is empty",
+                where=str(path),
+                hint="export it once more",
+            )
         return Finding(
             code="transcript-none",
             severity="note",
