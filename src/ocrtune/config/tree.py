@@ -55,6 +55,7 @@ class DataSection(Section):
         prompt: A prompt of the family by its short name, or a text with one `<image>` per image.
         normalization: What is made equal in targets before they are learned.
         on_error: A page with an error stops the run, or is skipped, counted and listed.
+        allow: Codes of findings whose errors are only warned of.
     """
 
     uri: str
@@ -65,6 +66,7 @@ class DataSection(Section):
     prompt: str | None = None
     normalization: Normalization = Normalization()
     on_error: Literal["stop", "skip"] = "stop"
+    allow: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from ocrtune.errors import ImageError
+from ocrtune.data.fingerprints import Fingerprints, fingerprint
+from ocrtune.errors import SourceError
 from ocrtune.records import Finding, ImageSource, Page
 from ocrtune.sources import count_frames, open_image
 
@@ -23,11 +24,13 @@ class Picture:
         digest: Of size and pixels as the model would see them; equal for equal pictures in other files.
         size: (width, height) in pixels, upright.
         num_frames: Pages of a TIFF, frames of an animation.
+        fingerprint: By which pictures are known that look alike; None where there is nothing to see.
     """
 
     digest: bytes
     size: tuple[int, int]
     num_frames: int
+    fingerprint: Fingerprints | None = None
 
 
 def look_at(source: ImageSource) -> Picture:
@@ -39,7 +42,12 @@ def look_at(source: ImageSource) -> Picture:
     image = open_image(source)
     digest = blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
-    return Picture(digest=digest.digest(), size=image.size, num_frames=count_frames(source))
+    return Picture(
+        digest=digest.digest(),
+        size=image.size,
+        num_frames=count_frames(source),
+        fingerprint=fingerprint(image),
+    )
 
 
 def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
@@ -49,7 +57,7 @@ def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
     for source in page.images:
         try:
             picture = look_at(source)
-        except ImageError as error:
+        except SourceError as error:
             findings.append(
                 Finding(
                     code=error.code,
