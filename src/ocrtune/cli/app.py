@@ -5,7 +5,20 @@ import sys
 import typer
 from rich.markup import escape
 
-from ocrtune.cli import check, demo, doctor, evaluate, export, importing, predict, show, synth, train
+from ocrtune.cli import (
+    check,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    importing,
+    predict,
+    sample,
+    show,
+    split,
+    synth,
+    train,
+)
 from ocrtune.cli.printing import print_json
 from ocrtune.errors import OcrtuneError
 from ocrtune.progress import talk
@@ -24,6 +37,8 @@ app.command("demo")(demo.command)
 app.command("show")(show.command)
 app.command("synth")(synth.command)
 app.command("import")(importing.command)
+app.command("split")(split.command)
+app.command("sample")(sample.command)
 app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)

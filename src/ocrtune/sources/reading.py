@@ -16,6 +16,8 @@ from ocrtune.sources.folder import (
     read_folder,
     read_image,
 )
+from ocrtune.sources.hub.options import parse_hub_request
+from ocrtune.sources.hub.reading import read_hub
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
@@ -68,7 +70,8 @@ def read_pages(uri: str) -> Sequence[Page]:
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
             a PDF with a text layer, or a folder of them, also as
-            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`.
+            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`; a data set of a hub, or one in a folder, as
+            `hub:NAME?split=train&image=COLUMN&text=COLUMN`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -91,6 +94,9 @@ def read_source(uri: str) -> SourcePages:
     if request is not None:
         _require(request.path, uri)
         return _read_request(request, uri)
+    hub = parse_hub_request(uri)
+    if hub is not None:
+        return _usable(*read_hub(hub), "data set", uri)
     table = parse_table_request(uri)
     if table is not None:
         _require(table.path, uri)
