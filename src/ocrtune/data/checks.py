@@ -159,7 +159,7 @@ def _check_repeated_texts(pages: Sequence[Page], normalization: Normalization) -
 
 def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
     for source in page.images:
-        content = _content(source)
+        content = image_digest(source)
         if content is None:
             continue
         first_part, first_where = seen.setdefault(content, (part, page.where or page.name))
@@ -173,7 +173,7 @@ def _check_leak(page: Page, part: str, seen: dict[bytes, tuple[str, str]]) -> It
             )
 
 
-def _content(source: ImageSource) -> bytes | None:
+def image_digest(source: ImageSource) -> bytes | None:
     """A digest of a file's bytes, or of an image's pixels; None for a missing file.
 
     Of a page of a PDF or TIFF its number counts too, not how large it is rendered; of a part its outline.
@@ -181,7 +181,7 @@ def _content(source: ImageSource) -> bytes | None:
     if isinstance(source, Path):
         return _file_content(source, source.stat().st_mtime_ns) if source.is_file() else None
     if isinstance(source, PdfPage | TiffPage | Cut):
-        file = _content(source.path)
+        file = image_digest(source.path)
         place = source.polygon if isinstance(source, Cut) else source.number
         return file and blake2b(file + repr(place).encode(), digest_size=16).digest()
     if isinstance(source, EncodedImage):
