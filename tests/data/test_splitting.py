@@ -180,7 +180,8 @@ def read_parts(folder):
 
 
 @pytest.mark.parametrize("files", ["link", "copy", "refer"])
-def test_manifests_load_with_all_that_the_pages_had(manifest, tmp_path, files):
+def test_manifests_load_with_all_that_the_pages_had(manifest, tmp_path, files, monkeypatch):
+    monkeypatch.setenv("OCRTUNE_DATA_ROOT", str(tmp_path) if files == "refer" else "")
     written = write_split([str(manifest)], tmp_path / "out", files=files, validation=0.25, test=0.25)
     assert written.num_pages == {"train": 6, "validation": 3, "test": 3}
     pages = [page for part in read_parts(tmp_path / "out").values() for page in part]

@@ -11,6 +11,7 @@ from ocrtune.errors import OcrtuneError, SourceError
 from ocrtune.progress import track
 from ocrtune.records import Finding, Page
 from ocrtune.sources import read_source, write_jsonl
+from ocrtune.sources.image_paths import DATA_ROOT
 from ocrtune.sources.importing import FINDINGS_NAME, Files, PageWriter, page_left_out, require_new
 from ocrtune.sources.writing import jsonl_line, open_atomically
 
@@ -106,9 +107,9 @@ def _require_pages(written: PartFiles, folder: Path) -> None:
 def _outside(count: int, folder: Path) -> Finding:
     return Finding(
         code="images-outside",
-        severity="note",
-        message="images lie outside the folder of the manifest, and move with neither",
+        severity="warning",
+        message="images lie outside the folder of the manifest, which is read only where that is allowed",
         where=str(folder),
-        hint="--files link or copy brings them below it",
+        hint=f"{DATA_ROOT}=FOLDER allows it; --files link or copy brings images below the manifest",
         count=count,
     )

@@ -86,7 +86,8 @@ def _unpacked(uri: str, folder: Path) -> tuple[str, list[Finding]]:
     """The uri with the folder that its archive was unpacked as, if it names one, and what was left out."""
     parts = _URI.fullmatch(uri)
     path = Path(parts["path"]) if parts else Path()
-    if parts is None or not is_archive(path):
+    # Tars of a web data set are read as they are.
+    if parts is None or not is_archive(path) or parts["kind"] == "webdataset:":
         return uri, []
     target = folder / path.name
     findings = unpack(path, target)

@@ -216,6 +216,8 @@ def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str)
     """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
         reasons = [finding for finding in findings if finding.severity != "note"] or findings
+        # What is told first, and whose hint is given, is what keeps pages from being read.
+        reasons = sorted(reasons, key=lambda finding: finding.severity != "error")
         told = [f"  - {finding.message} ({finding.where})" for finding in reasons[:MOST_FINDINGS_TOLD]]
         more = [f"  - and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
         raise SourceError(

@@ -285,6 +285,6 @@ def test_a_data_set_is_imported_with_its_files_as_they_are(save, encode, tmp_pat
     )
     assert import_pages([f"hub:{folder}"], tmp_path / "out").num_pages == 3
     written = [page.images[0] for page in read_pages(str(tmp_path / "out"))]
-    assert [path.suffix for path in written] == [".png", ".jpg", ".png"]
+    assert [path.suffix for path in written] == [".png", ".jpg", ".gif"]
     assert [path.read_bytes() for path in written[:2]] == contents[:2]
     assert widths(read_pages(str(tmp_path / "out"))) == [30, 31, 32]
