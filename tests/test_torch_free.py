@@ -17,6 +17,7 @@ TORCH_FREE = (
     "sources",
     "data",
     "evaluation",
+    "transcription",
     "inputs",
     "reports",
     "cli",

@@ -7,16 +7,25 @@
     ├── SourceError                       pages cannot be read
     │   ├── ManifestError                 a manifest line is broken
     │   ├── ImageError                    an image is missing, broken or empty
+    │   │   ├── ImageTooLarge             more pixels or bytes than the limits allow
+    │   │   └── HeicUnreadable            an HEIC image, and the package that reads them is not installed
+    │   ├── ArchiveError                  a zip or tar is broken, or cannot be unpacked
+    │   │   └── ArchiveUnsafe             it leads out of its folder, or is larger than the limits allow
+    │   ├── TextError                     a text file beside an image is not UTF-8, too large or unreadable
+    │   │   ├── SeveralTexts              an image has several texts, and nobody said which is meant
+    │   │   └── NotJson                   a target that should be JSON is not, or not in a form that can be kept
     │   ├── TranscriptError               XML of a transcription is broken, too large or of an unknown kind
     │   │   └── UnsafeXml                 XML declares entities or an external DTD
     │   ├── PdfError                      a PDF, or a page of it, is broken, locked or too large
     │   │   └── PdfPageSize               a page has no size, or one that cannot be rendered
+    │   ├── ShardError                    a shard, or a page in it, is broken or not as it was
     │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
     │   ├── ModeError                     no such mode, or a mode the family cannot see
     │   ├── TokenizerError                no tokenizer, or one without the family's special tokens
     │   ├── SeveralImagesError            the family takes one image per example (in this mode)
-    │   └── SequenceTooLong               a limit would cut image tokens or EOS
+    │   ├── SequenceTooLong               a limit would cut image tokens or EOS
+    │   └── TooManySkipped                a stream has too many pages that cannot be learned from
     ├── BatchError                        a batch breaks the published or native input contract
     │   ├── ImagesMissing                 error 1: `images` is None
     │   ├── SpatialCropMissing            error 2: `images_spatial_crop` is None
@@ -133,6 +142,48 @@ class ImageError(SourceError):
     code = "image"
 
 
+class ImageTooLarge(ImageError):
+    """An image has more pixels or bytes than `sources.limits` allows."""
+
+    code = "image-too-large"
+
+
+class HeicUnreadable(ImageError):
+    """An image is HEIC, and the package that reads it is not installed."""
+
+    code = "image-heic"
+
+
+class ArchiveError(SourceError):
+    """An archive is broken, or cannot be unpacked."""
+
+    code = "archive"
+
+
+class ArchiveUnsafe(ArchiveError):
+    """An archive leads out of its folder, is encrypted, or is larger than `sources.limits` allows."""
+
+    code = "archive-unsafe"
+
+
+class TextError(SourceError):
+    """The text of a page cannot be read: it is not UTF-8, too large or unreadable."""
+
+    code = "text-broken"
+
+
+class SeveralTexts(TextError):
+    """Several texts lie beside an image, and nobody said which of them is meant."""
+
+    code = "texts-several"
+
+
+class NotJson(TextError):
+    """A text that should be JSON is not, or holds what JSON cannot keep."""
+
+    code = "target-not-json"
+
+
 class TranscriptError(SourceError):
     """XML of a transcription is broken, too large or of an unknown kind."""
 
@@ -155,6 +206,12 @@ class PdfPageSize(PdfError):
     """A page of a PDF has no size, or one that cannot be rendered."""
 
     code = "pdf-page-size"
+
+
+class ShardError(SourceError):
+    """A shard, or a page in it, is broken or not as it was."""
+
+    code = "shard"
 
 
 class InputsError(OcrtuneError):
@@ -185,6 +242,12 @@ class SequenceTooLong(InputsError):
     """A length limit would cut image tokens or EOS."""
 
     code = "sequence-too-long"
+
+
+class TooManySkipped(InputsError):
+    """A stream has too many pages that cannot be learned from."""
+
+    code = "too-many-skipped"
 
 
 class BatchError(OcrtuneError):

@@ -36,6 +36,22 @@ class PdfPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TiffPage:
+    """A page of a TIFF that holds several, opened when it is asked for.
+
+    Attributes:
+        path: The TIFF.
+        number: Which of its frames, from 1.
+    """
+
+    path: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.path}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """A part of an image on disk, cut out when it is asked for.
 
@@ -69,8 +85,28 @@ class EncodedImage:
         return self.name
 
 
-ImageSource = Path | Image.Image | PdfPage | Cut | EncodedImage
-"""An image on disk, one in memory, a page of a PDF, a part of either, or an image file inside something bigger."""
+ImageSource = Path | Image.Image | PdfPage | TiffPage | Cut | EncodedImage
+"""An image on disk, one in memory, a page of a PDF or TIFF, a part of an image, or a file inside something bigger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of a file of transcriptions a page is; all counted from 0.
+
+    Attributes:
+        file: PAGE XML, ALTO or hOCR.
+        name: What the file is called in its source, such as `vol1/0007.xml`.
+        page: Which page of the file.
+        region: Which region of that page, in reading order.
+        line: Which line of that region; None for the whole region.
+    """
+
+    file: Path
+    name: str
+    page: int
+    region: int
+    line: int | None = None
+
 
 Places = NDArray[np.float64]
 """(letters, 2): the middle of each letter of a text, x and y as shares of its image's width and height."""
@@ -90,6 +126,7 @@ class Page:
         document: Which document it belongs to; splits never cut through a document.
         where: Where it was read, such as `manifest.jsonl:12`.
         letters: Where each letter of `text` stands on the only image; None where nobody knows.
+        part: What it is of a file of transcriptions; None for whole pages and all other sources.
     """
 
     name: str
@@ -99,6 +136,7 @@ class Page:
     document: str = ""
     where: str = ""
     letters: Places | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

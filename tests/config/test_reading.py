@@ -196,7 +196,7 @@ def test_an_override_that_does_not_fit_is_told_as_in_a_file():
         ({"data": {"uri": "d", "normalization": {"cased": 1}}}, "data.normalization.cased: unknown key, did you mean 'case'?"),
         ({"inputs": {"mode": {"global_px": 64, "tile": 3}}}, "inputs.mode.tile: unknown key, did you mean 'tile_px'?"),
         ({"max_steps": 1}, "max_steps: unknown key, did you mean 'training.max_steps'?"),
-        ({"training": {"uri": "x"}}, "training.uri: unknown key, did you mean 'data.uri'?"),
+        ({"training": {"uri": "x"}}, "training.uri: unknown key, did you mean 'data.uri' or 'data.sources.uri'?"),
         ({"run": {"zzz": 1}}, "run.zzz: unknown key, known: folder, seed, resume"),
         ({"inputs": {"mode": 3}}, "inputs.mode: must be a mode's name, or a mapping with global_px, found 3"),
         ({"inputs": {"mode": ["gundam"]}}, "inputs.mode: must be a mode's name, or a mapping with global_px, found ['gundam']"),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from ocrtune.data import Splits, check_dataset, check_page, check_splits, check_stray_texts
+from ocrtune.data import Splits, check_dataset, check_page, check_splits, check_uri
 from ocrtune.families import FAMILIES, get_family
 from ocrtune.records import Finding
 from ocrtune.sources import read_pages, sample_path
@@ -232,6 +232,5 @@ def test_stray_texts_are_counted(picture, tmp_path):
     picture("a.png")
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text("x")
-    (finding,) = check_stray_texts(str(tmp_path))
-    assert (finding.code, finding.severity, finding.count) == ("text-without-image", "warning", 2)
-    assert check_stray_texts("builtin") == []
+    (finding,) = (found for found in check_uri(str(tmp_path)).findings if found.code == "text-without-image")
+    assert (finding.severity, finding.count) == ("warning", 2)

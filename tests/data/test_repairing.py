@@ -27,7 +27,8 @@ def uri(picture, tmp_path):
     return str(tmp_path / "m.jsonl")
 
 
-def test_texts_are_mended_doubles_left_out_and_every_change_is_listed(uri, tmp_path):
+def test_texts_are_mended_doubles_left_out_and_every_change_is_listed(monkeypatch, uri, tmp_path):
+    monkeypatch.setenv("OCRTUNE_DATA_ROOT", str(tmp_path))
     check = check_uri(uri)
     path = tmp_path / "out" / "fixed.jsonl"
     repaired = write_repaired(read_pages(uri), path, without_hyphens, repeated=check.repeated)

@@ -72,7 +72,28 @@ def test_a_new_document_moves_at_most_one_other():
 def test_a_share_of_0_holds_nothing_out():
     splits = split_by_document(pages_of("aab"), section(validation_fraction=0.0), 0)
     assert len(splits.train) == 3
-    assert splits.validation == ()
+    assert list(splits.validation) == []
+
+
+def test_each_source_gives_its_share_of_documents():
+    pages = pages_of([*(f"a{n}" for n in range(20)), *(f"b{n}" for n in range(200)), "c"])
+    splits = split_by_document(pages, section(validation_fraction=0.1), 0, sizes=[20, 200, 1])
+    first = [page.document[0] for page in splits.validation]
+    assert [first.count(letter) for letter in "abc"] == [2, 20, 0]
+
+
+def test_text_alone_is_never_held_out_beside_images(tmp_path):
+    shown = [Page(name=f"{n}", images=(tmp_path / "x.png",), document=f"d{n}") for n in range(10)]
+    splits = split_by_document([*pages_of("abcdefghij"), *shown], section(validation_fraction=0.5), 0)
+    assert len(splits.validation) == 5
+    assert all(page.images for page in splits.validation)
+    assert len(splits.train) == 15
+
+
+def test_places_tell_which_pages_are_learned_from():
+    pages = pages_of("aabbccdd")
+    splits = split_by_document(pages, section(validation_fraction=0.25), 0)
+    assert [pages[place] for place in splits.places] == list(splits.train)
 
 
 def test_named_documents_go_before_the_share():

@@ -21,6 +21,7 @@ PAGES = (
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/export-and-serve.md",
+    "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",
     "docs/guides/your-data.md",
     "docs/concepts/inputs.md",
@@ -68,11 +69,11 @@ def workplace(tmp_path_factory):
     few = [line for page in range(1, 7) for line in [row for row in lines if row["page"] == page][:2]]
     copy = folder / "src/ocrtune/sources/samples/vicksburg_lines"
     write_manifest(copy / "manifest.jsonl", few)
-    (copy / "images").symlink_to(samples / "images")
+    shutil.copytree(samples / "images", copy / "images")
     (copy.parent / "vicksburg_pages").symlink_to(sample_path("vicksburg_pages"))
     for name in ("manifest", "test"):
         write_manifest(folder / "data" / f"{name}.jsonl", few)
-    (folder / "data" / "images").symlink_to(samples / "images")
+    shutil.copytree(samples / "images", folder / "data" / "images")
     shutil.copy(samples / "images" / few[0]["image"].removeprefix("images/"), folder / "page.png")
     torch.save(make_batch(), folder / "batch.pt")
     write_batch(make_batch(), folder / "batch.safetensors")

@@ -225,12 +225,12 @@ def test_lazily_encoded_examples_are_what_encode_makes(tokenizer, draw_page, tmp
     examples = [make_example(draw_page(60, 60)), make_example(tmp_path / "page.png", target="longer")]
     encoded = EncodedExamples(examples, RECIPE, tokenizer)
     assert len(encoded) == 2
-    assert encoded.lengths() == [len(inputs) for inputs in encoded]
+    assert encoded.lengths().tolist() == [len(inputs) for inputs in encoded]
     for example, inputs in zip(examples, encoded, strict=True):
         wanted = encode(example, RECIPE, tokenizer)
         assert (inputs.input_ids == wanted.input_ids).all()
         assert (inputs.views[0].tiles == wanted.views[0].tiles).all()
-    assert [len(inputs) for inputs in encoded[1:]] == encoded.lengths()[1:]
+    assert [len(inputs) for inputs in encoded[1:]] == encoded.lengths()[1:].tolist()
 
 
 def test_lengths_and_skips_are_known_without_decoding_an_image(tokenizer, draw_page, tmp_path, monkeypatch):

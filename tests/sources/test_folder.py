@@ -1,3 +1,4 @@
+import os
 import random
 
 import pytest
@@ -6,7 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ocrtune.errors import SourceError
-from ocrtune.sources import find_stray_texts, natural_key, open_image, read_pages
+from ocrtune.sources import natural_key, open_image, read_pages, read_source
+from ocrtune.sources.folder import find_files
+from ocrtune.sources.side_texts import MOST_TEXT_CHARS
 
 
 @pytest.fixture
@@ -77,20 +80,21 @@ def test_hidden_and_other_files_are_left_alone(folder):
     assert [page.name for page in read_pages(str(path))] == ["page.png"]
 
 
-def test_texts_without_image_are_found(folder):
+def test_texts_without_image_are_told_whatever_their_kind(folder):
     path = folder(page_png="x", sub__other_png="y")
-    (path / "sub" / "lost.txt").write_text("z")
-    (path / "readme.txt").write_text("z")
-    assert find_stray_texts(str(path)) == [path / "readme.txt", path / "sub" / "lost.txt"]
+    strays = [path / "readme.txt", path / "sub/lost.gt.txt", path / "sub/lost.json", path / "sub/lost.MD"]
+    for stray in strays:
+        stray.write_text("z")
+    findings = read_source(str(path)).findings
+    assert {(finding.code, finding.severity) for finding in findings} == {("text-without-image", "warning")}
+    assert {finding.where for finding in findings} == {str(stray) for stray in strays}
 
 
-def test_sources_that_are_no_folder_of_images_have_no_stray_texts(folder):
+def test_texts_of_a_folder_with_a_manifest_are_not_looked_for(folder):
     path = folder(page_png="x")
     (path / "readme.txt").write_text("z")
     (path / "manifest.jsonl").write_text('{"image": "page.png"}')
-    assert find_stray_texts(str(path)) == []
-    assert find_stray_texts("builtin") == []
-    assert find_stray_texts(str(path / "manifest.jsonl")) == []
+    assert read_source(str(path)).findings == []
 
 
 def test_a_folder_without_images_is_an_error(tmp_path):
@@ -100,12 +104,194 @@ def test_a_folder_without_images_is_an_error(tmp_path):
     assert ".png" in caught.value.hint
 
 
-def test_a_text_that_is_not_utf8_is_named(folder):
+BROKEN = {
+    "bad.txt": ("é".encode("latin-1"), "text-broken", "not UTF-8"),
+    "bad.md": (b"x" * (MOST_TEXT_CHARS + 1), "text-broken", "longer than 16777216 characters"),
+    "bad.gt.txt": (b"x" * (4 * MOST_TEXT_CHARS + 1), "text-broken", "longer than 16777216 characters"),
+    "bad.json": (b'{"a": 1, "a": 2}', "target-not-json", "the key 'a' is there twice"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_text_costs_its_page_only(name, folder):
+    content, code, message = BROKEN[name]
+    path = folder(good_png="x", bad_png=None)
+    (path / name).write_bytes(content)
+    source = read_source(str(path))
+    assert [page.name for page in source.pages] == ["good.png"]
+    (finding,) = (found for found in source.findings if found.severity == "error")
+    assert finding.code == code
+    assert message in finding.message
+    assert finding.where.startswith(str(path / name))
+
+
+def test_a_folder_whose_only_text_is_broken_is_an_error_that_names_it(folder):
     path = folder(page_png="x")
     (path / "page.txt").write_bytes("é".encode("latin-1"))
-    with pytest.raises(SourceError, match="not UTF-8 at byte 0") as caught:
+    with pytest.raises(SourceError, match=r"no page of the folder(.|\n)*not UTF-8 \(.*page.txt, byte 0\)"):
         read_pages(str(path))
-    assert caught.value.where == str(path / "page.txt")
+
+
+@pytest.mark.parametrize("kind", ["txt", "md", "gt.txt", "GT.TXT"])
+def test_each_kind_of_text_is_found_by_the_stem_of_the_image(kind, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "eng.foo.exp0.tif")
+    (tmp_path / f"eng.foo.exp0.{kind}").write_text("# A\n")
+    source = read_source(str(tmp_path))
+    assert ([page.text for page in source.pages], source.findings) == (["# A"], [])
+
+
+def test_one_ground_truth_serves_the_binarised_and_the_normalised_line(tmp_path):
+    for name in ("0001.bin.png", "0001.nrm.png", "0002.bin.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "0001.gt.txt").write_text("one")
+    (tmp_path / "0002.gt.txt").write_text("two")
+    source = read_source(str(tmp_path))
+    assert [(page.text, page.document) for page in source.pages] == [
+        ("one", "0001"),
+        ("one", "0001"),
+        ("two", "0002"),
+    ]
+    (finding,) = source.findings
+    assert (finding.code, finding.where) == ("text-shared", str(tmp_path / "0001.gt.txt"))
+
+
+def test_two_texts_of_an_image_are_an_error_and_no_choice(folder):
+    path = folder(page_png="plain", other_png="other")
+    (path / "page.md").write_text("# marked")
+    source = read_source(str(path))
+    assert [page.name for page in source.pages] == ["other.png"]
+    (finding,) = source.findings
+    assert (finding.code, finding.severity) == ("texts-several", "error")
+    assert finding.message == "the image has several texts: .md and .txt"
+    assert "page.png: page.md, page.txt" in finding.where
+    assert f"folder:{path}?text=md" in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("choice", "text"), [("md", "# marked"), ("txt", "plain"), ("none", None), ("json", None)]
+)
+def test_the_uri_chooses_among_texts(choice, text, folder):
+    path = folder(page_png="plain")
+    (path / "page.md").write_text("# marked")
+    source = read_source(f"folder:{path}?text={choice}")
+    assert ([page.text for page in source.pages], source.findings) == ([text], [])
+
+
+def test_texts_of_different_kinds_are_taken_with_a_warning(folder):
+    path = folder(a_png="plain", b_png=None, c_png="plain")
+    (path / "b.md").write_text("# marked")
+    source = read_source(str(path))
+    assert [page.text for page in source.pages] == ["plain", "# marked", "plain"]
+    (finding,) = source.findings
+    assert (finding.code, finding.severity) == ("texts-mixed", "warning")
+    assert finding.message.endswith("2 .txt, 1 .md")
+
+
+def test_each_image_can_be_a_document(folder):
+    path = folder(x__1_png="", x__2_png="", loose_png="")
+    documents = [page.document for page in read_pages(f"folder:{path}?document=file")]
+    assert documents == ["loose", "x/1", "x/2"]
+
+
+@pytest.mark.parametrize(
+    ("written", "page"),
+    [
+        ('{"total": 1.50,\n "names": ["Ö", null]}', ('{"total":1.5,"names":["Ö",null]}', None, "page")),
+        ('{"text": "words", "prompt": "Read.", "document": 7}', ("words", "Read.", "7")),
+        ('{"text": "words", "other": 1}', ('{"text":"words","other":1}', None, "page")),
+        ('{"text": 5}', ('{"text":5}', None, "page")),
+        ("[]", ("[]", None, "page")),
+    ],
+)
+def test_json_beside_an_image_is_the_target_or_the_fields_of_its_page(written, page, folder):
+    path = folder(page_png=None)
+    (path / "page.json").write_text(written, encoding="utf-8")
+    (read,) = read_pages(str(path))
+    assert (read.text, read.prompt, read.document) == page
+
+
+def test_a_field_of_the_wrong_type_costs_the_page(folder):
+    path = folder(page_png=None, good_png="x")
+    (path / "page.json").write_text('{"text": "words", "prompt": 5}')
+    (error,) = (found for found in read_source(str(path)).findings if found.severity == "error")
+    assert (error.code, error.message) == ("text-broken", "`prompt` is a number, not a string")
+
+
+def test_transcriptions_in_xml_go_before_json_but_not_before_texts(folder):
+    path = folder(page_png=None)
+    (path / "page.json").write_text('{"width": 4}')
+    (path / "page.hocr").write_text(
+        "<html><body><div class='ocr_page' title='image \"page.png\"; bbox 0 0 4 4'>"
+        "<span class='ocr_line' title='bbox 0 0 4 4'>words</span></div></body></html>"
+    )
+    assert [page.text for page in read_pages(str(path))] == ["words"]
+    (path / "page.txt").write_text("typed")
+    source = read_source(f"folder:{path}?text=txt")
+    assert [page.text for page in source.pages] == ["typed"]
+    assert [finding.code for finding in source.findings] == ["transcript-beside-text"]
+
+
+def test_a_folder_read_as_images_tells_that_its_manifest_is_left_out(folder):
+    path = folder(page_png="x")
+    (path / "manifest.jsonl").write_text("{}")
+    source = read_source(f"folder:{path}")
+    assert [page.text for page in source.pages] == ["x"]
+    assert [finding.code for finding in source.findings] == ["manifest-beside-images"]
+
+
+def test_one_image_takes_the_text_that_is_chosen(folder):
+    path = folder(page_png="plain") / "page.png"
+    path.with_suffix(".md").write_text("# marked")
+    (page,) = read_pages(f"folder:{path}?text=md")
+    assert page.text == "# marked"
+    with pytest.raises(SourceError, match="several texts"):
+        read_pages(str(path))
+
+
+def test_a_wrong_option_is_told_with_the_right_ones(folder):
+    path = folder(page_png="x")
+    with pytest.raises(SourceError, match="found 'gt'") as caught:
+        read_pages(f"folder:{path}?text=gt&document=page")
+    assert "document: must be one of folder, file" in caught.value.message
+    with pytest.raises(SourceError, match="neither a folder nor an image"):
+        read_pages(f"folder:{path / 'page.txt'}")
+
+
+def test_lines_of_the_read_dataset_and_pages_of_transkribus_are_read_as_exported(tmp_path):
+    for name in ("read/Seite0001/1882-L_083_01_009.png", "trp/0012_Bd_03.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "read/Seite0001/1882-L_083_01_009.txt").write_text("daß für\n", encoding="utf-8")
+    (tmp_path / "trp/0012_Bd_03.txt").write_bytes("\ufeffErste\r\n\r\nZweite\r\n".encode())
+    source = read_source(str(tmp_path))
+    assert [page.text for page in source.pages] == ["daß für", "Erste\n\nZweite"]
+    assert [page.document for page in source.pages] == ["read/Seite0001", "trp"]
+    assert source.findings == []
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(folder, monkeypatch):
+    path = folder(a_png="x", shut__b_png="y")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = read_source(str(path))
+    assert [page.name for page in source.pages] == ["a.png"]
+    assert [(finding.code, finding.where) for finding in source.findings] == [
+        ("folder-unreadable", str(path / "shut"))
+    ]
+
+
+def test_links_to_files_are_followed_and_circles_are_not(folder):
+    path = folder(sub__a_png="x")
+    (path / "sub/again").symlink_to(path, target_is_directory=True)
+    (path / "linked.png").symlink_to(path / "sub/a.png")
+    (path / "gone.png").symlink_to(path / "nowhere.png")
+    assert [file.name for file in find_files(path)] == ["linked.png", "a.png", "a.txt"]
 
 
 def test_numbers_sort_as_numbers_and_letters_without_case():

@@ -38,7 +38,17 @@ def test_a_line_becomes_a_page(manifest, tmp_path):
     assert page.where == f"{uri}:1"
 
 
-def test_an_absolute_path_stays_absolute(manifest, tmp_path):
+@pytest.mark.parametrize(
+    "written", ["../elsewhere.png", "/etc/passwd", "a/../../elsewhere.png", "link/x.png"]
+)
+def test_an_image_outside_the_folder_of_the_manifest_is_refused(written, manifest, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    (problem,) = problems_of(manifest({"image": written}))
+    assert "outside" in problem
+
+
+def test_an_absolute_path_stays_absolute_where_its_folder_is_allowed(manifest, tmp_path, monkeypatch):
+    monkeypatch.setenv("OCRTUNE_DATA_ROOT", str(tmp_path.parent))
     absolute = str(tmp_path.parent / "elsewhere.png")
     (page,) = read_pages(manifest({"image": absolute}))
     assert page.name == absolute
@@ -64,7 +74,7 @@ def test_the_document_is_document_else_page_else_the_page_itself(keys, document,
     assert page.document == document
 
 
-@pytest.mark.parametrize("path", [".", "/", "a/.."])
+@pytest.mark.parametrize("path", [".", "a", "a/.."])
 def test_a_path_that_is_no_file_is_left_to_the_check_of_images(path, manifest):
     (page,) = read_pages(manifest({"image": path}))
     assert page.name == path
@@ -117,7 +127,10 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line(manifest):
         ('{"images": "a.png"}', "`images` is a string, not a list of paths"),
         ('{"images": ["a.png", true]}', "`images` holds a boolean, not a path"),
         ('{"image": "a.png", "text": 3}', "`text` is a number, not a string"),
-        ('{"image": "a.png", "text": ["x"]}', "`text` is a list, not a string"),
+        (
+            '{"image": "a.png", "text": {"a": NaN}}',
+            "`text` holds a number that JSON does not know: NaN or an infinite one",
+        ),
         ('{"image": "a.png", "prompt": {}}', "`prompt` is an object, not a string"),
         ('{"image": "a.png", "document": true}', "`document` is a boolean, not a string or a number"),
         ('{"image": "a.png", "page": []}', "`page` is a list, not a string or a number"),

@@ -70,7 +70,7 @@ def test_a_resumed_stream_tells_what_it_is_made_of_that_has_changed(tmp_path, ca
     assert check_materials(folder, {"font_files": "a", "pillow": "12"}) == []
     assert check_materials(folder, {"font_files": "a", "pillow": "12"}) == []
     (finding,) = check_materials(folder, {"font_files": "b", "pillow": "12"})
-    assert (finding.code, finding.severity) == ("stream-changed", "warning")
+    assert (finding.code, finding.severity) == ("data-changed", "warning")
     assert "font_files" in finding.message
     assert "pillow" not in finding.message
     assert finding.message in capsys.readouterr().err

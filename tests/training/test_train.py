@@ -203,7 +203,11 @@ def test_too_long_pages_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_pat
     with pytest.raises(Exception, match="tokens") as caught:
         train(recipe.config(tmp_path / "stop", limit))
     assert caught.value.code == "sequence-too-long"
-    result = train(recipe.config(tmp_path / "skip", limit, "inputs.on_too_long=skip"))
+    skip = (limit, "inputs.on_too_long=skip")
+    with pytest.raises(TrainingError, match=r"max_skipped_share allows: [0-9]+ sequence-too-long"):
+        train(recipe.config(tmp_path / "many", *skip))
+    result = train(recipe.config(tmp_path / "skip", *skip, "data.max_skipped_share=1"))
+    assert result.skipped_by_reason == {"sequence-too-long": result.num_skipped}
     assert 0 < result.num_skipped < 12
     assert result.num_train_pages + result.num_validation_pages + result.num_skipped == 10
 

@@ -5,7 +5,21 @@ import sys
 import typer
 from rich.markup import escape
 
-from ocrtune.cli import check, demo, doctor, evaluate, export, importing, predict, show, synth, train
+from ocrtune.cli import (
+    check,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    export_data,
+    importing,
+    predict,
+    sample,
+    show,
+    split,
+    synth,
+    train,
+)
 from ocrtune.cli.printing import print_json
 from ocrtune.errors import OcrtuneError
 from ocrtune.progress import talk
@@ -24,11 +38,14 @@ app.command("demo")(demo.command)
 app.command("show")(show.command)
 app.command("synth")(synth.command)
 app.command("import")(importing.command)
+app.command("split")(split.command)
+app.command("sample")(sample.command)
 app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("export")(export.command)
+app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
 
 

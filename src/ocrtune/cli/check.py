@@ -1,17 +1,22 @@
 """`ocrtune check`: what is wrong with pages, before a run is spent on them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ocrtune.cli.printing import print_findings, print_json
-from ocrtune.data import Budget, DatasetCheck, check_codes, check_uri, write_repaired
-from ocrtune.data.repairing import Repair
+from ocrtune.data import Budget, DatasetCheck, check_codes, check_uri, find_prompt, write_repaired
+from ocrtune.data.repairs import REPAIRS, repair_text
 from ocrtune.data.streams import read_some
-from ocrtune.errors import ModeError, OcrtuneError
+from ocrtune.errors import ModeError
 from ocrtune.families import Family, get_family
+from ocrtune.inputs import InputsRecipe, Tokenizer
+from ocrtune.inputs.budget import TokenBudget
+from ocrtune.inputs.recipe import parse_mode
 from ocrtune.progress import say
+from ocrtune.sources.image_paths import DATA_ROOT
 
 INTERRUPTED = 130
 """What shells give back for a command that Ctrl-C stopped."""
@@ -53,6 +58,9 @@ def command(
         list[str] | None,
         typer.Option(help="Code of a finding whose errors are only warned of; may be given often."),
     ] = None,
+    json_schema: Annotated[
+        Path | None, typer.Option(help="A JSON Schema: every text must be JSON that satisfies it.")
+    ] = None,
     baseline: Annotated[
         Path | None,
         typer.Option(help="JSONL of image and text that another OCR read, to compare texts with."),
@@ -73,7 +81,6 @@ def command(
     """
     check_codes(allow or ())
     known = None if family is None else get_family(family)
-    repair = None if fix_out is None else _find_repair()
     try:
         check = check_uri(
             pages,
@@ -84,14 +91,15 @@ def command(
             workers=workers,
             budget=_find_budget(known, mode, tokenizer, prompt),
             baseline=baseline,
+            json_schema=json_schema,
             journal=resume,
         ).allowing(allow or ())
     except KeyboardInterrupt:
         _tell_how_to_go_on(resume)
         raise typer.Exit(INTERRUPTED) from None
     _print(check, as_json=json)
-    if fix_out is not None and repair is not None:
-        _write_repaired(pages, fix_out, repair, check)
+    if fix_out is not None:
+        _write_repaired(pages, fix_out, check)
     if check.totals()["errors"]:
         raise typer.Exit(1)
 
@@ -111,12 +119,14 @@ def _tell_how_to_go_on(resume: Path | None) -> None:
         say(f"stopped; the same command goes on where it was, by {resume}")
 
 
-def _write_repaired(uri: str, path: Path, repair: Repair, check: DatasetCheck) -> None:
-    repaired = write_repaired(read_some(uri).pages, path, repair, repeated=check.repeated)
+def _write_repaired(uri: str, path: Path, check: DatasetCheck) -> None:
+    repaired = write_repaired(read_some(uri).pages, path, _repair, repeated=check.repeated)
     say(
         f"{repaired.num_pages} pages, {repaired.num_repaired} of them repaired, "
         f"{repaired.num_dropped} doubles left out: {repaired.manifest}; what is changed: {repaired.changes}"
     )
+    if repaired.num_outside:
+        say(f"images lie outside the folder of the manifest; {DATA_ROOT}=FOLDER allows them to be read")
 
 
 def _find_budget(
@@ -129,9 +139,14 @@ def _find_budget(
         raise ModeError(
             "tokens are counted for a family, and none is given", hint="add --family deepseek_ocr"
         )
-    raise OcrtuneError(f"tokens cannot be counted yet: {mode}, {tokenizer}, {prompt}")
+    recipe = InputsRecipe.default(family)
+    recipe = replace(
+        recipe,
+        mode=recipe.mode if mode is None else parse_mode(family, mode),
+        prompt=find_prompt(prompt, family),
+    )
+    return TokenBudget(recipe, None if tokenizer is None else Tokenizer.read(tokenizer))
 
 
-def _find_repair() -> Repair:
-    """What mends texts."""
-    raise OcrtuneError("texts cannot be repaired yet")
+def _repair(text: str) -> tuple[str, list[str]]:
+    return repair_text(text, REPAIRS)

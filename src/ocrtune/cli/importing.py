@@ -1,5 +1,6 @@
 """`ocrtune import`: pages of other formats as a folder of images with a manifest."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from ocrtune.cli.printing import print_findings, print_json
 from ocrtune.data import gather_findings
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
+from ocrtune.records import Finding
 from ocrtune.sources.importing import FINDINGS_NAME, import_pages
 
 
@@ -18,6 +20,7 @@ class Kind(StrEnum):
     """What the files are."""
 
     AUTO = "auto"
+    FOLDER = "folder"
     PAGE = "page"
     ALTO = "alto"
     HOCR = "hocr"
@@ -25,11 +28,17 @@ class Kind(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     CHAT = "chat"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
+    HUB = "hub"
 
 
 def command(
     kind: Annotated[Kind, typer.Argument(help="What the files are; auto tells by their content.")],
-    files: Annotated[list[str], typer.Argument(help="Files or folders.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, archives of them (.zip, .tar, .tar.gz), or names of data sets."),
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     options: Annotated[
@@ -40,7 +49,9 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of PDFs, PAGE XML, ALTO, hOCR, tables or chats as images with a manifest, cut and rendered once.
+    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables, chats, shards or data sets of a hub as images with a manifest, cut and rendered once.
+
+    An archive is unpacked into a folder `unpacked` beside the manifest first, if it is safe to.
 
     A run takes such sources without it, too: data.uri=pdf:books?level=line. Exits with 1 if pages were left out because of
     errors.
@@ -51,20 +62,29 @@ def command(
     findings = gather_findings(imported.findings)
     print_findings(findings)
     say(f"{imported.num_pages} pages: {imported.manifest}")
-    errors = sum(finding.severity == "error" for finding in imported.findings)
-    if errors:
-        say(f"{errors} errors, their pages are left out: {out / FINDINGS_NAME}")
     if json:
         print_json(
             {
                 "manifest": str(imported.manifest),
                 "pages": imported.num_pages,
-                "errors": errors,
+                "errors": count_errors(imported.findings),
                 "findings": [finding.as_dict() for finding in findings],
             }
         )
+    exit_for_errors(imported.findings, out)
+
+
+def exit_for_errors(findings: Sequence[Finding], out: Path) -> None:
+    """Say how many errors were found, and exit with 1 if there are any."""
+    errors = count_errors(findings)
     if errors:
+        say(f"{errors} errors, their pages are left out: {out / FINDINGS_NAME}")
         raise typer.Exit(1)
+
+
+def count_errors(findings: Sequence[Finding]) -> int:
+    """How many of the findings are errors."""
+    return sum(finding.severity == "error" for finding in findings)
 
 
 def _uri(kind: Kind, file: str, options: list[str]) -> str:

@@ -20,6 +20,7 @@ from ocrtune.config.tree import (
     OptimizerSection,
     Part,
     RunSection,
+    SourceSection,
     TrainingSection,
     TuningSection,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "OptimizerSection",
     "Part",
     "RunSection",
+    "SourceSection",
     "TrainingSection",
     "TuningSection",
     "apply_overrides",

@@ -38,15 +38,45 @@ class RunSection(Section):
     resume: bool = False
 
 
+class SourceSection(Section):
+    """One of several sources that a run learns from.
+
+    Attributes:
+        uri: As `data.uri`.
+        name: What pages, documents and the mixture call it; made of `uri` without it.
+        weight: Its share of the examples, as a weight beside those of the other sources: small sources come more
+            often than once an epoch, of large ones each epoch takes others. All sources have a weight, or none.
+        repeats: How often each page comes in an epoch, where there are no weights.
+        max_pages: So many pages at most, drawn by `run.seed`.
+        prompts: Prompts of its pages with weights, such as `{free: 3, markdown: 1}`; each page keeps the one drawn
+            for it by `run.seed`. Without them `data.prompt`; a page's own prompt goes before both.
+    """
+
+    uri: str
+    name: Annotated[str, Field(pattern=r"^[^/]+$")] | None = None
+    weight: Rate | None = None
+    repeats: Positive = 1
+    max_pages: Positive | None = None
+    prompts: dict[str, Rate] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "SourceSection":
+        if self.weight is not None and self.repeats != 1:
+            raise ValueError("give weight or repeats, not both")
+        return self
+
+
 class DataSection(Section):
     """Which pages, and how their texts become targets.
 
     Attributes:
-        uri: A JSONL manifest, a folder of images with a `.txt` of the same stem each, transcriptions in
+        uri: A JSONL manifest, a folder of images with a text of the same stem each, transcriptions in
             PAGE XML, ALTO or hOCR as `page:FOLDER?level=line` and the like, PDFs with a text layer as
             `pdf:FOLDER?level=line`, a table as `csv:FILE?image=COLUMN`, chats of other trainers as `chat:FILE`,
+            shards as `webdataset:shards/{000..099}.tar` or `parquet:FOLDER?image=COLUMN`,
             `builtin` for the sample lines, or `synth:` and a recipe of synthetic pages, which are made while they are
             learned from.
+        sources: Several sources in place of `uri`, mixed by weights, caps and repeats.
         validation_uri: Held-out pages, of a source of any kind; without it a share of the documents of `uri` is held
             out, and nothing of synthetic pages.
         validation_documents: Documents of `uri` to hold out, by name; goes before `validation_fraction`.
@@ -55,10 +85,16 @@ class DataSection(Section):
         prompt: A prompt of the family by its short name, or a text with one `<image>` per image.
         normalization: What is made equal in targets before they are learned.
         on_error: A page with an error stops the run, or is skipped, counted and listed.
+        max_skipped_share: Share of the pages that may be skipped, of streams of the last 1000; over it the run stops.
+        json_schema: A file with a JSON Schema: every text is JSON that satisfies it, and is learned in one form, with
+            the keys in the schema's order.
+        shuffle_pages: Of shards: pages that are shuffled with each other, which follow each other in a shard; the more,
+            the better mixed, and the more is read anew or kept in memory.
         allow: Codes of findings whose errors are only warned of.
     """
 
-    uri: str
+    uri: str | None = None
+    sources: tuple[SourceSection, ...] = ()
     validation_uri: str | None = None
     validation_documents: tuple[str, ...] = ()
     validation_fraction: Share = 0.05
@@ -66,16 +102,42 @@ class DataSection(Section):
     prompt: str | None = None
     normalization: Normalization = Normalization()
     on_error: Literal["stop", "skip"] = "stop"
+    max_skipped_share: Share = 0.1
+    json_schema: str | None = None
+    shuffle_pages: Positive = 1000
     allow: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":
+        if (self.uri is None) != bool(self.sources):
+            raise ValueError("give uri, or sources in its place")
+        _check_sources(self.sources)
         if self.validation_uri is not None and self.validation_documents:
             raise ValueError("give validation_uri or validation_documents, not both")
         both = sorted(set(self.validation_documents) & set(self.test_documents))
         if both:
             raise ValueError(f"documents {', '.join(both)} are in validation_documents and test_documents")
         return self
+
+    @property
+    def mixed(self) -> tuple[SourceSection, ...]:
+        """The sources, `uri` being one by itself."""
+        return self.sources or (SourceSection(uri=self.uri or ""),)
+
+    @property
+    def title(self) -> str:
+        """What the data are called."""
+        return " + ".join(source.uri for source in self.mixed)
+
+
+def _check_sources(sources: tuple[SourceSection, ...]) -> None:
+    weights = [source.weight for source in sources]
+    if None in weights and any(weights):
+        raise ValueError("sources: give each a weight, or none of them")
+    names = [source.name for source in sources if source.name is not None]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"sources: several are called {', '.join(map(repr, twice))}")
 
 
 MODE_TAGS = ("a mode's name", "a mode of one's own")

@@ -1,15 +1,17 @@
 """Pages → examples: prompts, targets, splits by document, and checks before a run."""
 
 from ocrtune.data.budget import Budget, TokenCounts
-from ocrtune.data.checks import check_dataset, check_page, check_splits, check_stray_texts
+from ocrtune.data.checks import check_dataset, check_page, check_splits
 from ocrtune.data.codes import CODES, check_codes, severities
 from ocrtune.data.examples import build_example, build_examples, control_tokens, find_prompt
 from ocrtune.data.fingerprints import find_near_duplicates
 from ocrtune.data.gathering import gather_findings
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.repairing import Repaired, write_repaired
 from ocrtune.data.splits import Splits, split_by_document
 from ocrtune.data.statistics import DatasetStatistics
 from ocrtune.data.summary import DatasetCheck, DatasetSummary, check_uri, summarize_dataset
+from ocrtune.data.tables import check_table
 
 __all__ = [
     "CODES",
@@ -17,6 +19,7 @@ __all__ = [
     "DatasetCheck",
     "DatasetStatistics",
     "DatasetSummary",
+    "JsonTarget",
     "Repaired",
     "Splits",
     "TokenCounts",
@@ -26,7 +29,7 @@ __all__ = [
     "check_dataset",
     "check_page",
     "check_splits",
-    "check_stray_texts",
+    "check_table",
     "check_uri",
     "control_tokens",
     "find_near_duplicates",

@@ -6,14 +6,14 @@ from pathlib import Path
 from ocrtune.data.budget import Budget
 from ocrtune.data.collecting import collect_facts
 from ocrtune.data.facts import Rules, check_contents
-from ocrtune.data.gathering import Gatherer, gather_findings
+from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.pictures import check_images
 from ocrtune.data.repeats import gather_leaks, gather_repeats
 from ocrtune.data.splits import Splits
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
-from ocrtune.sources import find_stray_texts
 from ocrtune.text import Normalization
 
 
@@ -27,6 +27,7 @@ def check_dataset(
     workers: int | None = None,
     budget: Budget | None = None,
     journal: Path | None = None,
+    json_target: JsonTarget | None = None,
 ) -> list[Finding]:
     """Everything that is wrong with the pages, gathered by kind, errors first.
 
@@ -42,6 +43,7 @@ def check_dataset(
         workers: Processes; None for one a core where there is much to do, 1 for this one alone.
         budget: Counts tokens and tells what does not fit.
         journal: A file of finished pages, by which a check that was stopped goes on.
+        json_target: What every text must be as JSON.
 
     Raises:
         SourceError: The journal is one of another check.
@@ -52,6 +54,7 @@ def check_dataset(
         normalization=normalization or Normalization(),
         looking="pixels" if open_images else "texts",
         budget=budget,
+        json_target=json_target,
         keyed=journal is not None,
     )
     kept = None if journal is None else Journal(journal, str(rules))
@@ -67,25 +70,17 @@ def check_page(
     prompt: str | None = None,
     normalization: Normalization | None = None,
     open_images: bool = True,
+    json_target: JsonTarget | None = None,
 ) -> list[Finding]:
     """What is wrong with one page by itself; the arguments are those of `check_dataset`."""
     _, findings = check_images(page) if open_images else ([], [])
-    rules = Rules(family=family, prompt=prompt, normalization=normalization or Normalization())
-    return [*findings, *check_contents(page, rules)]
-
-
-def check_stray_texts(uri: str) -> list[Finding]:
-    """What a source holds that became no page: the `.txt` of a folder that no image belongs to."""
-    return gather_findings(
-        Finding(
-            code="text-without-image",
-            severity="warning",
-            message="the text belongs to no image and is left out",
-            where=str(path),
-            hint="its image must lie beside it and have the same stem",
-        )
-        for path in find_stray_texts(uri)
+    rules = Rules(
+        family=family,
+        prompt=prompt,
+        normalization=normalization or Normalization(),
+        json_target=json_target,
     )
+    return [*findings, *check_contents(page, rules)]
 
 
 def check_splits(splits: Splits, *, workers: int | None = None) -> list[Finding]:

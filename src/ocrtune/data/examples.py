@@ -1,8 +1,10 @@
 """Pages → examples: the prompt the model is given and the target it should answer."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.errors import InputsError, SeveralImagesError
 from ocrtune.families import Family
 from ocrtune.records import Example, Page
@@ -16,6 +18,7 @@ def build_examples(
     prompt: str | None,
     normalization: Normalization,
     with_targets: bool = True,
+    json_target: JsonTarget | None = None,
 ) -> list[Example]:
     """The examples of the pages, in their order; the first page that gives none stops it.
 
@@ -26,14 +29,48 @@ def build_examples(
             family's default.
         normalization: Made equal in targets.
         with_targets: False to predict; then texts are left aside.
+        json_target: Texts are JSON, and targets are written in its one form; None for any text.
 
     Raises:
         InputsError: See `build_example`.
     """
     return [
-        build_example(page, family, prompt=prompt, normalization=normalization, with_targets=with_targets)
+        build_example(
+            page,
+            family,
+            prompt=prompt,
+            normalization=normalization,
+            with_targets=with_targets,
+            json_target=json_target,
+        )
         for page in pages
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleMaker:
+    """Makes an example of a page, wherever it is wanted; the arguments are those of `build_examples`."""
+
+    family: Family
+    prompt: str | None
+    normalization: Normalization
+    with_targets: bool = True
+    json_target: JsonTarget | None = None
+
+    def __call__(self, page: Page) -> Example:
+        """The example of a page.
+
+        Raises:
+            InputsError: See `build_example`.
+        """
+        return build_example(
+            page,
+            self.family,
+            prompt=self.prompt,
+            normalization=self.normalization,
+            with_targets=self.with_targets,
+            json_target=self.json_target,
+        )
 
 
 def build_example(
@@ -43,15 +80,17 @@ def build_example(
     prompt: str | None,
     normalization: Normalization,
     with_targets: bool = True,
+    json_target: JsonTarget | None = None,
 ) -> Example:
     """The example of one page; the arguments are those of `build_examples`.
 
     Raises:
         SeveralImagesError: The page has several images and the family takes one.
+        NotJson: `json_target` is given, and the text is no JSON.
         InputsError: The prompt's `<image>` marks are not as many as the images, the page has no text to
             learn, or its text holds a token that would end or break the sequence.
     """
-    target = _target(page, family, normalization) if with_targets else None
+    target = _target(page, family, normalization, json_target) if with_targets else None
     return Example(
         name=page.name,
         images=page.images,
@@ -128,7 +167,7 @@ def _wrong_marks(prompt: str, marks: int, page: Page, family: Family) -> InputsE
     )
 
 
-def _target(page: Page, family: Family, normalization: Normalization) -> str:
+def _target(page: Page, family: Family, normalization: Normalization, json_target: JsonTarget | None) -> str:
     if page.text is None:
         raise InputsError(
             "the page has no text to learn",
@@ -136,7 +175,10 @@ def _target(page: Page, family: Family, normalization: Normalization) -> str:
             hint='give it a `text`; "" says that nothing stands on the page',
         )
     # After normalisation: NFKC makes a special token of its full-width look-alike.
-    target = normalize(page.text, normalization)
+    if json_target is None:
+        target = normalize(page.text, normalization)
+    else:
+        target = json_target.canonical(page.text, normalization, page.where)
     found = [token for token in control_tokens(family) if token in target]
     if found:
         raise InputsError(

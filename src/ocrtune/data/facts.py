@@ -3,8 +3,8 @@
 import os
 import pickle
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -19,11 +19,14 @@ from ocrtune.data.examples import build_example
 from ocrtune.data.fingerprints import WORDS, shape_of
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.hashes import hash_of
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.pictures import Picture, check_images
+from ocrtune.data.prompts import check_prompt
+from ocrtune.data.tables import check_table
 from ocrtune.data.texts import check_text
 from ocrtune.errors import OcrtuneError, SourceError
 from ocrtune.families import FAMILIES, Family, get_family
-from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage
+from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage, TiffPage
 from ocrtune.sources import image_size
 from ocrtune.text import Normalization, normalize
 
@@ -82,6 +85,7 @@ class Rules:
         looking: What is looked at.
         budget: Counts tokens.
         baseline: What another OCR read.
+        json_target: What every text must be as JSON; None where texts may be anything.
         keyed: Chunks get a key that tells whether their pages and files are still the same.
     """
 
@@ -91,9 +95,10 @@ class Rules:
     looking: Looking = "pixels"
     budget: Budget | None = None
     baseline: Baseline | None = None
+    json_target: JsonTarget | None = None
     keyed: bool = False
 
-    def __reduce__(self) -> tuple[Callable[..., "Rules"], tuple[str | None, dict[str, object]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # A family is not pickled but looked up by its name.
         rest = {known.name: getattr(self, known.name) for known in fields(self) if known.name != "family"}
         return _restore, (None if self.family is None else self.family.name, rest)
@@ -107,6 +112,7 @@ class Rules:
             self.looking,
             self.budget and f"tokens {hash_of(pickle.dumps(self.budget)):016x}",
             self.baseline and self.baseline.path,
+            self.json_target and f"JSON {hash_of(pickle.dumps(self.json_target)):016x}",
         )
         return "; ".join(map(str, parts))
 
@@ -158,7 +164,15 @@ def look_at_pages(pages: Sequence[Page], rules: Rules) -> Chunk:
 def check_contents(page: Page, rules: Rules) -> Iterator[Finding]:
     """What is wrong with the page's text and prompt."""
     yield from check_text(page, [rules.family] if rules.family else list(FAMILIES.values()))
-    yield from _check_example(page, rules)
+    if page.text is not None:
+        yield from check_table(page.text, page.where)
+        if rules.json_target is not None:
+            yield from rules.json_target.check(page.text, page.where)
+    broken = list(_check_example(page, rules))
+    yield from broken
+    if page.prompt is not None and page.images and rules.family is not None and not broken:
+        for finding in check_prompt(page.prompt, rules.family):
+            yield replace(finding, where=page.where)
 
 
 def fail_page(finding: Finding) -> Chunk:
@@ -286,7 +300,7 @@ def _picture_row(picture: Picture) -> tuple[object, ...]:
 
 
 def _look_at_files(page: Page) -> _PageFacts:
-    contents = [content for source in page.images if (content := _content(source)) is not None]
+    contents = [content for source in page.images if (content := image_digest(source)) is not None]
     row = (0, 0, hash_of(page.document), 0, NO_COUNT, len(page.images), *(NO_COUNT,) * 3, float("nan"))
     pictures = [(int.from_bytes(content[:8], "little"), (0,) * WORDS, 0, 0, 0) for content in contents]
     return _PageFacts(row, pictures, [])
@@ -316,7 +330,7 @@ def _count_tokens(
 def _from_headers(page: Page) -> list[Picture]:
     """Pictures of which only the size is known; fewer than the page's images where one cannot be read."""
     try:
-        return [Picture(digest=b"", size=image_size(source), num_frames=1) for source in page.images]
+        return [Picture(digest=b"", size=image_size(source)) for source in page.images]
     except SourceError:
         return []
 
@@ -355,6 +369,8 @@ def key_of(pages: Sequence[Page], rules: Rules) -> str:
 def _mark(source: ImageSource, *, with_file: bool) -> tuple[object, ...]:
     if isinstance(source, Path):
         return (str(source), *(_changed(source) if with_file else ()))
+    if isinstance(source, TiffPage):
+        return (source.number, _mark(source.path, with_file=with_file))
     if isinstance(source, PdfPage):
         return (source.number, source.dpi, _mark(source.path, with_file=with_file))
     if isinstance(source, Cut):
@@ -373,25 +389,25 @@ def _changed(path: Path) -> tuple[int, ...]:
 
 def _suffix(source: ImageSource) -> str:
     """The suffix of the file that an image is, is in or is cut from."""
-    path = source.path if isinstance(source, PdfPage | Cut) else source
-    if isinstance(path, PdfPage):
+    path = source.path if isinstance(source, PdfPage | TiffPage | Cut) else source
+    if isinstance(path, PdfPage | TiffPage):
         path = path.path
     if isinstance(path, EncodedImage):
         path = Path(path.name)
     return path.suffix.lower() if isinstance(path, Path) else "in memory"
 
 
-def _content(source: ImageSource) -> bytes | None:
+def image_digest(source: ImageSource) -> bytes | None:
     """A digest of a file's bytes, or of an image's pixels; None for a file that cannot be read.
 
-    Of a page of a PDF its number counts too, not how large it is rendered; of a part its outline.
+    Of a page of a PDF or TIFF its number counts too, not how large it is rendered; of a part its outline.
     """
     try:
         if isinstance(source, Path):
             return _file_content(source, source.stat().st_mtime_ns)
-        if isinstance(source, PdfPage | Cut):
-            file = _content(source.path)
-            place = source.number if isinstance(source, PdfPage) else source.polygon
+        if isinstance(source, PdfPage | TiffPage | Cut):
+            file = image_digest(source.path)
+            place = source.polygon if isinstance(source, Cut) else source.number
             return file and blake2b(file + repr(place).encode(), digest_size=16).digest()
         if isinstance(source, EncodedImage):
             return blake2b(source.read(), digest_size=16).digest()

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ocrtune.config import Config
-from ocrtune.data.splits import split_by_document
-from ocrtune.data.streams import is_stream, open_stream
+from ocrtune.data.mixing import split_data
+from ocrtune.data.streams import is_endless, is_streamed, open_stream
 from ocrtune.records import Page
-from ocrtune.sources import SourcePages, read_pages, read_source
+from ocrtune.sources import SourcePages, read_source
 
 
 def held_out_pages(config: Config) -> Sequence[Page]:
@@ -27,12 +27,12 @@ def held_out_source(config: Config) -> SourcePages:
         OcrtuneError: As `held_out_pages`.
     """
     uri, most = config.data.validation_uri, config.evaluation.max_pages
-    if not is_stream(config.data.uri):
-        splits = split_by_document(read_pages(config.data.uri), config.data, config.run.seed)
+    if not is_streamed(config.data):
+        splits = split_data(config.data, config.run.seed)
         return SourcePages(pages=spread(splits.validation, most), findings=list(splits.findings))
     if uri is None:
         return SourcePages(pages=[], findings=[])
-    if is_stream(uri):
+    if is_endless(uri):
         return SourcePages(pages=open_stream(uri).first(most), findings=[])
     source = read_source(uri)
     return SourcePages(pages=spread(source.pages, most), findings=source.findings)

@@ -30,6 +30,7 @@ class Repaired:
         num_pages: Pages of the manifest.
         num_repaired: Pages of it whose text is changed.
         num_dropped: Pages left out because an earlier one has the same pictures, prompt and text.
+        num_outside: Pages whose images lie outside the folder of the manifest.
     """
 
     manifest: Path
@@ -37,6 +38,7 @@ class Repaired:
     num_pages: int
     num_repaired: int
     num_dropped: int
+    num_outside: int = 0
 
 
 def write_repaired(
@@ -61,7 +63,7 @@ def write_repaired(
     left_out = frozenset(repeated)
     changes = path.with_name(f"{path.name}.changes.jsonl")
     names: set[int] = set()
-    num_repaired = 0
+    num_repaired = num_outside = 0
     with ExitStack() as stack:
         changed = stack.enter_context(_written_whole(changes))
         rows = stack.enter_context(_written_whole(path))
@@ -70,6 +72,7 @@ def write_repaired(
                 _write(changed, _change(page, ["image-repeated"], None))
                 continue
             row = _row(page, path.parent, names)
+            num_outside += str(row.get("image", "")).startswith("../")
             if page.text is not None:
                 text, codes = repair(page.text)
                 row["text"] = text
@@ -83,6 +86,7 @@ def write_repaired(
         num_pages=len(pages) - len(left_out),
         num_repaired=num_repaired,
         num_dropped=len(left_out),
+        num_outside=num_outside,
     )
 
 

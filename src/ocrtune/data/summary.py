@@ -9,12 +9,12 @@ import numpy as np
 
 from ocrtune.data.baseline import Baseline
 from ocrtune.data.budget import Budget
-from ocrtune.data.checks import check_stray_texts
 from ocrtune.data.codes import severities
 from ocrtune.data.collecting import collect_facts
 from ocrtune.data.facts import NO_COUNT, Collected, Rules
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.repeats import gather_leaks, gather_repeats, same_pages
 from ocrtune.data.statistics import DatasetStatistics, joined, measure
 from ocrtune.data.streams import read_some
@@ -101,6 +101,7 @@ def check_uri(
     budget: Budget | None = None,
     baseline: Path | None = None,
     journal: Path | None = None,
+    json_schema: Path | None = None,
 ) -> DatasetCheck:
     """Read a source and check its pages, and held-out ones with it for leaks between both.
 
@@ -115,6 +116,7 @@ def check_uri(
         budget: Counts tokens.
         baseline: JSONL of what another OCR read, to be compared with the texts.
         journal: By which a check that was stopped goes on.
+        json_schema: A JSON Schema that every text satisfies.
 
     Raises:
         SourceError: A source cannot be read at all, or the journal is one of another check.
@@ -127,6 +129,7 @@ def check_uri(
         looking="pixels" if open_images else "texts",
         budget=budget,
         baseline=None if baseline is None else Baseline.read(baseline),
+        json_target=None if json_schema is None else JsonTarget.read(json_schema),
         keyed=journal is not None,
     )
     uris = {"train": uri} if validation_uri is None else {"train": uri, "validation": validation_uri}
@@ -138,7 +141,6 @@ def check_uri(
     parts = {part: source.pages for part, source in sources.items()}
     facts: dict[str, Collected] = {}
     for part, pages in parts.items():
-        gathered.add_all(check_stray_texts(uris[part]))
         facts[part] = collect_facts(pages, rules, workers=workers, journal=kept, part=part)
         gather_repeats(pages, facts[part], facts[part].gathered)
         gathered.merge(facts[part].gathered)

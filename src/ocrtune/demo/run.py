@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocrtune.config import Config, read_config
-from ocrtune.data import split_by_document
+from ocrtune.data.mixing import split_data
 from ocrtune.demo.material import SCRIPT, Material, book_material, sample_material
 from ocrtune.demo.pdf_book import FINDINGS, draw_book
 from ocrtune.errors import TrainingError
@@ -18,7 +18,6 @@ from ocrtune.prediction import predict
 from ocrtune.progress import say
 from ocrtune.records import Page, PageScore, Prediction
 from ocrtune.reports import ReportLine, RunReport, format_percent, report_run, write_report
-from ocrtune.sources import read_pages
 from ocrtune.training import TrainingResult, train
 from ocrtune.training.folder import RunFolder
 from ocrtune.training.train import find_base
@@ -93,7 +92,7 @@ def run_demo(
 def fine_tune_and_show(material: Material, run: Path) -> DemoResult:
     """The demo's steps, the same for all lines."""
     config = material.config
-    pages = split_by_document(read_pages(config.data.uri), config.data, config.run.seed).test
+    pages = split_data(config.data, config.run.seed).test
     say(f"1/5 the small model reads {len(pages)} lines from which it will not learn")
     before = read_before(config, pages)
     cer_before = _card(pages, before, config).cer.micro

@@ -1,10 +1,12 @@
 """Example → ModelInputs: the same layout of tokens for training and for prediction."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SeveralImagesError, SourceError
 from ocrtune.inputs.layout import choose_grid, num_image_tokens
@@ -13,6 +15,7 @@ from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.inputs.views import make_views
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, ModelInputs
+from ocrtune.sequences import Selected
 from ocrtune.sources import image_size, open_image
 
 IGNORED_LABEL = -100
@@ -94,6 +97,7 @@ class EncodedExamples(Sequence[ModelInputs]):
 
     Attributes:
         examples: What is left, in order.
+        places: int64 (n,), their places among the examples given.
         skipped: One finding for each example left out.
 
     Raises:
@@ -111,18 +115,21 @@ class EncodedExamples(Sequence[ModelInputs]):
     ) -> None:
         self.recipe = recipe
         self.tokenizer = tokenizer
-        self.examples: list[Example] = []
         self.skipped: list[Finding] = []
-        self._lengths: list[int] = []
-        for example in track(examples, "measuring examples"):
+        # Places and lengths alone are kept: there may be millions of examples.
+        places, lengths = array("q"), array("q")
+        for place, example in enumerate(track(examples, "measuring examples")):
             try:
-                self._lengths.append(count_tokens(example, recipe, tokenizer))
-                self.examples.append(example)
+                lengths.append(count_tokens(example, recipe, tokenizer))
+                places.append(place)
             except (InputsError, SourceError) as error:
                 skips = on_too_long if isinstance(error, SequenceTooLong) else on_error
                 if skips != "skip":
                     raise
                 self.skipped.append(left_out(example, error))
+        self.places = np.array(places, dtype=np.int64)
+        self.examples: Sequence[Example] = Selected(examples, self.places)
+        self._lengths = np.array(lengths, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -138,9 +145,9 @@ class EncodedExamples(Sequence[ModelInputs]):
             return [encode(example, self.recipe, self.tokenizer) for example in self.examples[index]]
         return encode(self.examples[index], self.recipe, self.tokenizer)
 
-    def lengths(self) -> list[int]:
-        """Tokens of each example, in order."""
-        return list(self._lengths)
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (n,), tokens of each example, in order."""
+        return self._lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

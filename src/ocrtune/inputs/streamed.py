@@ -1,11 +1,12 @@
 """Examples of a stream, encoded when they are asked for by number."""
 
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from ocrtune.data import build_example
-from ocrtune.errors import SequenceTooLong
-from ocrtune.inputs.encode import encode, left_out
+from ocrtune.data import JsonTarget, build_example
+from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SourceError, TooManySkipped
+from ocrtune.inputs.encode import encode
 from ocrtune.inputs.recipe import InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.records import Finding, ModelInputs, Page
@@ -13,13 +14,48 @@ from ocrtune.records import Finding, ModelInputs, Page
 MakePage = Callable[[int], Page]
 """A page by its number; the same number gives the same page in whatever process."""
 
+Tell = Callable[[Finding], None]
+"""Told of each page that is left out, in whatever process."""
 
 MOST_TRIED = 20
-"""Pages in a row that are too long before that is taken for a mistake in the recipe."""
+"""Pages in a row that cannot be used before that is taken for a mistake in the recipe."""
+
+LOOKED_BACK = 1000
+"""Pages asked for last, among which skipped ones are counted."""
+
+
+class SkipLimit:
+    """Stops a run that leaves out too many pages; each process counts its own.
+
+    Args:
+        most_share: Of the last `LOOKED_BACK` pages asked for, no more than this share may be left out. In the first ones
+            of a run no more than that number, so that one broken page at the start stops nothing.
+    """
+
+    def __init__(self, most_share: float) -> None:
+        self._most_share = most_share
+        self._last: deque[str] = deque(maxlen=LOOKED_BACK)
+
+    def count(self, code: str = "") -> None:
+        """Count a page, with the code of why it is left out or none.
+
+        Raises:
+            TooManySkipped: It is one too many.
+        """
+        self._last.append(code)
+        if not code:
+            return
+        reasons = Counter(filter(None, self._last))
+        if reasons.total() > self._most_share * LOOKED_BACK:
+            told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+            raise TooManySkipped(
+                f"{reasons.total()} of the last {len(self._last)} pages are left out: {told}",
+                hint="mend the pages, skipped.jsonl names them, or allow more by data.max_skipped_share",
+            )
 
 
 class StreamedExamples(Sequence[ModelInputs]):
-    """So many examples of a stream that has no end.
+    """So many examples of a stream.
 
     An example depends on its number alone. So processes that make them need no seeds of their own, and a run that
     goes on from its step gets the very examples that an uninterrupted one would.
@@ -31,9 +67,14 @@ class StreamedExamples(Sequence[ModelInputs]):
         tokenizer: The model's.
         on_too_long: Told of each page that is too long, which another one then stands for; without it such a page
             raises.
+        on_error: The same of each page that cannot be used for another reason, such as a broken image.
+        stride: How far apart the numbers are of pages that stand in for each other; without it `count`.
+        limit: Counts what is left out.
+        json_target: What every text must be as JSON.
 
     Raises:
-        SequenceTooLong: A page is too long, or `MOST_TRIED` in a row.
+        OcrtuneError: A page cannot be used, or `MOST_TRIED` in a row.
+        TooManySkipped: More pages are left out than the limit allows.
     """
 
     def __init__(
@@ -43,13 +84,21 @@ class StreamedExamples(Sequence[ModelInputs]):
         recipe: InputsRecipe,
         tokenizer: Tokenizer,
         *,
-        on_too_long: Callable[[Finding], None] | None = None,
+        on_too_long: Tell | None = None,
+        on_error: Tell | None = None,
+        stride: int | None = None,
+        limit: SkipLimit | None = None,
+        json_target: JsonTarget | None = None,
     ) -> None:
         self._make_page = make_page
         self._on_too_long = on_too_long
+        self._on_error = on_error
         self._count = count
+        self._stride = count if stride is None else stride
         self._recipe = recipe
         self._tokenizer = tokenizer
+        self._limit = limit
+        self._json_target = json_target
 
     def __len__(self) -> int:
         return self._count
@@ -65,29 +114,48 @@ class StreamedExamples(Sequence[ModelInputs]):
             return [self[number] for number in range(*index.indices(self._count))]
         if not 0 <= index < self._count:
             raise IndexError(index)
-        last = index + (MOST_TRIED - 1) * self._count
+        last = index + (MOST_TRIED - 1) * self._stride
         # Numbers beyond the run's own: what stands for a page depends on its number alone, too.
-        for number in range(index, last, self._count):
-            inputs = self._encode(number, self._on_too_long)
-            if inputs is not None:
-                return inputs
-        return self._encode(last, None)
+        for number in range(index, last, self._stride):
+            try:
+                return self._encode(number)
+            except (InputsError, SourceError) as error:
+                self._skip(error, number)
+        return self._encode(last)
 
-    @overload
-    def _encode(self, number: int, on_too_long: None) -> ModelInputs: ...
-
-    @overload
-    def _encode(self, number: int, on_too_long: Callable[[Finding], None] | None) -> ModelInputs | None: ...
-
-    def _encode(self, number: int, on_too_long: Callable[[Finding], None] | None) -> ModelInputs | None:
+    def _encode(self, number: int) -> ModelInputs:
         recipe = self._recipe
-        example = build_example(
-            self._make_page(number), recipe.family, prompt=recipe.prompt, normalization=recipe.normalization
-        )
+        page = self._make_page(number)
         try:
-            return encode(example, recipe, self._tokenizer)
-        except SequenceTooLong as error:
-            if on_too_long is None:
-                raise
-            on_too_long(left_out(example, error))
-            return None
+            example = build_example(
+                page,
+                recipe.family,
+                prompt=recipe.prompt,
+                normalization=recipe.normalization,
+                json_target=self._json_target,
+            )
+            inputs = encode(example, recipe, self._tokenizer)
+        except (InputsError, SourceError) as error:
+            # An error of a file may not tell whose page it is, such as that of a tar.
+            error.where = error.where or page.where or page.name
+            raise
+        if self._limit is not None:
+            self._limit.count()
+        return inputs
+
+    def _skip(self, error: OcrtuneError, number: int) -> None:
+        """Tell that a page is left out; raises the error where it is not to be."""
+        tell = self._on_too_long if isinstance(error, SequenceTooLong) else self._on_error
+        if tell is None:
+            raise error
+        tell(
+            Finding(
+                code=error.code,
+                severity="warning",
+                message=f"skipped: {error.message}",
+                where=error.where or f"example {number}",
+                hint=error.hint,
+            )
+        )
+        if self._limit is not None:
+            self._limit.count(error.code)

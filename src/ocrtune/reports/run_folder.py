@@ -40,9 +40,9 @@ def report_run(run: Path) -> RunReport:
     metrics = _read_rows(_existing(run / "metrics.jsonl"))
     learning = tuple(LearningRow(**row) for row in _read_json(run / "learning.json"))
     recipe = read_recipe(run / best["checkpoint"])
-    pages = f"{summary['train_pages']:,} pages of {config.data.uri}"
+    pages = f"{summary['train_pages']:,} pages of {config.data.title}"
     return RunReport(
-        title=f"{config.model} fine-tuned on {config.data.uri}",
+        title=f"{config.model} fine-tuned on {config.data.title}",
         summary=f"Learned from {pages} in {summary['steps']:,} steps; this is the checkpoint of step {best['step']:,}.",
         after=summarize([line.after for line in lines], config.evaluation.normalization) if lines else None,
         losses=_curves(metrics, _LOSSES),
@@ -61,7 +61,7 @@ def _held_out_lines(run: Path, config: Config, *, step: int) -> tuple[ReportLine
     for prediction in read_predictions(_existing(run / "predictions" / f"step-{step:06d}.jsonl")):
         if prediction.image not in pages:
             raise SourceError(
-                f"the held-out page {prediction.image!r} is not in {config.data.validation_uri or config.data.uri} any more",
+                f"the held-out page {prediction.image!r} is not in {config.data.validation_uri or config.data.title} any more",
                 where=str(run),
             )
         page = pages[prediction.image]

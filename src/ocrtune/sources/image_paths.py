@@ -2,10 +2,15 @@
 
 import os
 import re
+import time
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from ocrtune.sources.jsonl import BrokenLine, take_path
+
+DATA_ROOT = "OCRTUNE_DATA_ROOT"
+"""The environment variable that names folders, parted as in PATH, that paths and links may lead to besides."""
 
 _FILE_URL = "file://"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -42,17 +47,36 @@ def find_image(value: object, key: str, root: Path) -> Path:
     is_url = written.startswith(_FILE_URL)
     path = unquote(written.removeprefix(_FILE_URL)) if is_url else written.replace("\\", "/")
     if leads_out(path, root, root):
-        raise _outside(written, root)
+        raise _outside(written, root, root / path)
     return root / path
+
+
+def check_inside(path: Path, root: Path) -> None:
+    """See to it that a path, with the links on its way followed, leads into `root` or where `OCRTUNE_DATA_ROOT` allows.
+
+    Raises:
+        BrokenLine: It does not; the code is `image-outside`.
+    """
+    if not is_inside(path, root):
+        raise _outside(str(path), root, path)
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a path, with the links on its way followed, leads into `root` or where `OCRTUNE_DATA_ROOT` allows.
+
+    The root itself may be a link, and so may be what lies above it. The path need not exist.
+    """
+    target = _real(path)
+    return _is_below(target, _real_folder(root)) or any(
+        _is_below(target, allowed) for allowed in _allowed(os.environ.get(DATA_ROOT, ""))
+    )
 
 
 def leads_out(written: str, folder: Path, root: Path) -> bool:
     """Whether a path, seen from `folder`, leads out of `root`; a url and a path with a drive always do."""
     if "://" in written or PureWindowsPath(written).drive:
         return True
-    # By the letters of the path: a link that the user made may lead wherever the user wants.
-    target = Path(os.path.normpath(folder.absolute() / written))
-    return not target.is_relative_to(Path(os.path.normpath(root.absolute())))
+    return not is_inside(folder / written, root)
 
 
 def shorten(written: str) -> str:
@@ -60,9 +84,38 @@ def shorten(written: str) -> str:
     return written if len(written) <= _MOST_TOLD else f"{written[:_MOST_TOLD]}…"
 
 
-def _outside(written: str, root: Path) -> BrokenLine:
+def _outside(written: str, root: Path, path: Path) -> BrokenLine:
+    place = os.path.dirname(_real(path))  # noqa: PTH120 - already a string
     return BrokenLine(
         f"the image {shorten(written)!r} lies outside the folder {str(root)!r}",
         code="image-outside",
-        hint="paths are relative to the folder of the file, or to the one that root= names",
+        hint="paths are relative to the folder of the file, or to the one that root= names; "
+        f"{DATA_ROOT}={shorten(place)} lets them lead there",
     )
+
+
+def _real(path: Path) -> str:
+    """The path with its links followed; of the files of a folder only the links among them cost more than a look."""
+    if path.name in {"", ".."}:
+        return os.path.realpath(path)
+    whole = os.path.join(_real_folder(path.parent), path.name)  # noqa: PTH118 - for every row of a manifest
+    return os.path.realpath(whole) if os.path.islink(whole) else whole  # noqa: PTH114
+
+
+def _real_folder(folder: Path) -> str:
+    # A link that was mended meanwhile counts after a second.
+    return _real_folder_now(str(folder.absolute()), int(time.monotonic()))
+
+
+@lru_cache(maxsize=1024)
+def _real_folder_now(folder: str, second: int) -> str:  # noqa: ARG001
+    return os.path.realpath(folder)
+
+
+@lru_cache(maxsize=4)
+def _allowed(written: str) -> tuple[str, ...]:
+    return tuple(os.path.realpath(Path(part).expanduser()) for part in written.split(os.pathsep) if part)
+
+
+def _is_below(target: str, folder: str) -> bool:
+    return target == folder or target.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,12 +1,30 @@
 """JSONL → records, with every broken line told."""
 
 import json
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtune.errors import ManifestError
+from ocrtune.progress import track
+from ocrtune.sources.json_text import write_json
+
 MOST_LINES_TOLD = 20
 """How many broken lines an error tells one by one; the others are counted."""
+
+MOST_LINE_BYTES = 64 * 2**20
+
+MOST_PROBLEMS = 10_000
+"""After so many broken lines the rest of a file is not read: it is of another kind."""
+
+_BOM = b"\xef\xbb\xbf"
 
 Record = TypeVar("Record")
 
@@ -26,6 +44,21 @@ class BrokenLine(Exception):
         self.hint = hint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a file.
+
+    Attributes:
+        number: What people call it, from 1.
+        offset: The byte it begins at.
+        content: With its line break.
+    """
+
+    number: int
+    offset: int
+    content: bytes
+
+
 def read_jsonl(
     path: Path, parse: Callable[[Mapping[str, Any], int], tuple[str, Record]]
 ) -> tuple[list[Record], list[str]]:
@@ -41,21 +74,118 @@ def read_jsonl(
     records: list[Record] = []
     first_lines: dict[str, int] = {}
     problems: list[str] = []
-    # Bytes know fewer line breaks than str: a JSON string may hold U+2028, which would end a line of text.
-    lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for line in read_lines(path):
         try:
-            name, record = parse(parse_line(line), number)
+            name, record = parse(parse_line(line.content), line.number)
         except BrokenLine as broken:
-            problems.append(f"line {number}: {broken}")
+            problems.append(f"line {line.number}: {broken}")
             continue
-        if first_lines.setdefault(name, number) == number:
+        if first_lines.setdefault(name, line.number) == line.number:
             records.append(record)
         else:
-            problems.append(f"line {number}: {name!r} is there already, on line {first_lines[name]}")
+            problems.append(_there_already(name, line.number, first_lines[name]))
     return records, problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineIndex:
+    """Where the lines of a file are, 16 bytes for each.
+
+    Attributes:
+        offsets: int64 (lines,), the byte each begins at.
+        numbers: int64 (lines,), what people call it, from 1.
+    """
+
+    offsets: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+
+
+def index_jsonl(path: Path, name_of: Callable[[Mapping[str, Any], int], str]) -> tuple[LineIndex, list[str]]:
+    """Where the good lines of a file are, and what is wrong with the others; no line is kept.
+
+    Args:
+        path: The file, in UTF-8.
+        name_of: Makes of an object and its line number the name no other one may have; raises BrokenLine.
+    """
+    offsets, numbers, names = array("q"), array("q"), array("Q")
+    problems: list[tuple[int, str]] = []
+    for line in track(read_lines(path), f"reading {path.name}"):
+        try:
+            name = name_of(parse_line(line.content), line.number)
+        except BrokenLine as broken:
+            problems.append((line.number, str(broken)))
+            if len(problems) == MOST_PROBLEMS:
+                problems.append((line.number, "and here reading stopped"))
+                break
+            continue
+        offsets.append(line.offset)
+        numbers.append(line.number)
+        names.append(int.from_bytes(blake2b(name.encode(), digest_size=8).digest()))
+    index = LineIndex(offsets=np.array(offsets, dtype=np.int64), numbers=np.array(numbers, dtype=np.int64))
+    told = [(number, f"line {number}: {problem}") for number, problem in problems]
+    told += _names_twice(path, index, np.array(names, dtype=np.uint64), name_of)
+    return index, [problem for _, problem in sorted(told)]
+
+
+def read_line(path: Path, offset: int) -> Mapping[str, Any]:
+    """The JSON object of the line that begins at a byte of the file.
+
+    Raises:
+        BrokenLine: It is no JSON object; after the file was indexed that means that it has changed.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        return parse_line(file.readline(MOST_LINE_BYTES))
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a file one after the other, blank ones passed over; a byte order mark and CRLF do no harm.
+
+    Raises:
+        ManifestError: A line is longer than MOST_LINE_BYTES.
+    """
+    offset = 0
+    with path.open("rb") as file:
+        # Bytes know fewer line breaks than str: a JSON string may hold U+2028, which would end a line of text.
+        for number in count(1):
+            content = file.readline(MOST_LINE_BYTES + 1)
+            if not content:
+                return
+            if len(content) > MOST_LINE_BYTES:
+                raise _line_too_long(path, number)
+            start, offset = offset, offset + len(content)
+            if number == 1 and content.startswith(_BOM):
+                start, content = start + len(_BOM), content.removeprefix(_BOM)
+            if content.strip():
+                yield Line(number=number, offset=start, content=content)
+
+
+def _line_too_long(path: Path, number: int) -> ManifestError:
+    return ManifestError(
+        f"a line is longer than {MOST_LINE_BYTES} bytes",
+        where=f"{path}:{number}",
+        hint="a line is one row; save images as files of their own, and texts of whole books page by page",
+    )
+
+
+def _names_twice(
+    path: Path,
+    index: LineIndex,
+    names: NDArray[np.uint64],
+    name_of: Callable[[Mapping[str, Any], int], str],
+) -> Iterator[tuple[int, str]]:
+    """A problem for each line whose name an earlier one has; only lines of equal digests are read once more."""
+    _, places, counts = np.unique(names, return_inverse=True, return_counts=True)
+    first_lines: dict[str, int] = {}
+    for place in np.flatnonzero(counts[places] > 1):
+        number = int(index.numbers[place])
+        name = name_of(read_line(path, int(index.offsets[place])), number)
+        if first_lines.setdefault(name, number) != number:
+            yield number, _there_already(name, number, first_lines[name])
+
+
+def _there_already(name: str, number: int, first: int) -> str:
+    return f"line {number}: {name!r} is there already, on line {first}"
 
 
 def tell_problems(problems: list[str]) -> str:
@@ -79,6 +209,25 @@ def take_text(row: Mapping[str, Any], key: str) -> str | None:
     if not isinstance(value, str):
         raise BrokenLine(f"`{key}` is {kind_of(value)}, not a string")
     return encodable(value, key)
+
+
+def take_target(row: Mapping[str, Any], key: str) -> str | None:
+    """As `take_text`; an object or a list becomes JSON text in the one form that targets are written in.
+
+    Raises:
+        BrokenLine: It is a number or a boolean, or holds what JSON cannot keep.
+    """
+    value = row.get(key)
+    if not isinstance(value, dict | list):
+        return take_text(row, key)
+    try:
+        return write_json(value)
+    except UnicodeEncodeError as error:
+        raise _half_of_a_pair(error, key) from error
+    except ValueError as error:
+        raise BrokenLine(f"`{key}` holds a number that JSON does not know: NaN or an infinite one") from error
+    except RecursionError as error:
+        raise BrokenLine(f"`{key}` is nested too deep") from error
 
 
 def take_path(value: object, key: str) -> str:
@@ -117,9 +266,13 @@ def encodable(value: str, key: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = f"\\u{ord(value[error.start]):04x}"
-        raise BrokenLine(f"`{key}` holds {half}, half of a surrogate pair") from error
+        raise _half_of_a_pair(error, key) from error
     return value
+
+
+def _half_of_a_pair(error: UnicodeEncodeError, key: str) -> BrokenLine:
+    half = f"\\u{ord(error.object[error.start]):04x}"
+    return BrokenLine(f"`{key}` holds {half}, half of a surrogate pair")
 
 
 def kind_of(value: object) -> str:

@@ -1,32 +1,98 @@
 """A JSONL manifest → pages: one JSON object a line."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Page
+from ocrtune.sources.image_paths import DATA_ROOT, check_inside
 from ocrtune.sources.jsonl import (
     BrokenLine,
+    LineIndex,
+    index_jsonl,
     kind_of,
-    read_jsonl,
+    parse_line,
+    read_line,
+    read_lines,
     take_label,
     take_path,
+    take_target,
     take_text,
     tell_problems,
 )
 
 
-def read_manifest(path: Path) -> list[Page]:
+class ManifestPages(Sequence[Page]):
+    """The pages of a manifest, in the order of its lines; each is read when it is asked for.
+
+    A million of them take 16 MB, and go to other processes as those.
+
+    Args:
+        path: The manifest.
+        index: Where its good lines are.
+    """
+
+    def __init__(self, path: Path, index: LineIndex) -> None:
+        self._path = path
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index.offsets)
+
+    @overload
+    def __getitem__(self, place: int) -> Page: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Page]: ...
+
+    def __getitem__(self, place: int | slice) -> Page | list[Page]:
+        if isinstance(place, slice):
+            return [self._read(each) for each in range(*place.indices(len(self)))]
+        return self._read(range(len(self))[place])
+
+    def __iter__(self) -> Iterator[Page]:
+        """One pass over the file, much faster than page by page."""
+        good = iter(self._index.numbers.tolist())
+        wanted = next(good, None)
+        for line in read_lines(self._path):
+            if line.number == wanted:
+                with self._naming_changes(line.number):
+                    page = self._page(parse_line(line.content), line.number)
+                yield page
+                wanted = next(good, None)
+
+    def _read(self, place: int) -> Page:
+        number = int(self._index.numbers[place])
+        with self._naming_changes(number):
+            return self._page(read_line(self._path, int(self._index.offsets[place])), number)
+
+    @contextmanager
+    def _naming_changes(self, number: int) -> Iterator[None]:
+        """A line that was good and is not any more belongs to a file that somebody has changed."""
+        try:
+            yield
+        except BrokenLine as broken:
+            raise ManifestError(
+                f"the manifest was changed while it was in use: {broken}",
+                where=f"{self._path}:{number}",
+                hint="start again, and leave the file alone meanwhile",
+            ) from broken
+
+    def _page(self, row: Mapping[str, Any], number: int) -> Page:
+        return _page(self._path, row, number)
+
+
+def read_manifest(path: Path) -> ManifestPages:
     """The pages of a manifest, in the order of its lines.
 
     Keys of a line, others being left alone:
 
-    * `image`: path of the image, relative to the manifest's folder; the page's name, exactly as written.
+    * `image`: path of the image, relative to the manifest's folder, and in it; the page's name, exactly as written.
     * `images`: several paths in place of `image`; the first is the page's name. `[]` says that there is text
       alone, and the page is named by its line, such as `manifest.jsonl:12`.
-    * `text`: what stands on the page; absent or null where nobody knows.
+    * `text`: what stands on the page; absent or null where nobody knows. An object or a list is a target in JSON.
     * `prompt`: the page's own prompt.
     * `document`: which document the page belongs to, a string or a number. Without it `page` counts, as in
       manifests of lines cut from pages; without both the page is a document by itself.
@@ -37,31 +103,33 @@ def read_manifest(path: Path) -> list[Page]:
         ManifestError: With every broken line: no JSON object, a key missing or of a wrong type, a name that an
             earlier line has. Or there are no pages.
     """
-    pages, problems = read_jsonl(path, partial(_named_page, path))
+    index, problems = index_jsonl(path, lambda row, number: _page(path, row, number).name)
     if problems:
         raise ManifestError(
             tell_problems(problems),
             where=str(path),
             hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
-            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats",
+            f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats; {DATA_ROOT}=FOLDER allows images elsewhere",
         )
-    if not pages:
+    if not len(index.offsets):
         raise ManifestError("the manifest holds no pages", where=str(path))
-    return pages
+    return ManifestPages(path, index)
 
 
-def _named_page(path: Path, row: Mapping[str, Any], number: int) -> tuple[str, Page]:
+def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:
     written = _image_paths(row)
+    images = tuple(path.parent / image for image in written)
+    for image in images:
+        check_inside(image, path.parent)
     name = written[0] if written else f"{path.name}:{number}"
-    page = Page(
+    return Page(
         name=name,
-        images=tuple(path.parent / image for image in written),
-        text=take_text(row, "text"),
+        images=images,
+        text=take_target(row, "text"),
         prompt=take_text(row, "prompt"),
         document=_document(row) or own_document(written, name),
         where=f"{path}:{number}",
     )
-    return name, page
 
 
 def _image_paths(row: Mapping[str, Any]) -> list[str]:

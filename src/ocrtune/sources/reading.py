@@ -8,18 +8,26 @@ from pathlib import Path
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
 from ocrtune.records import Finding, Page
+from ocrtune.sources.archives import is_archive
 from ocrtune.sources.folder import (
-    find_files,
-    find_texts_without_image,
+    FoundFiles,
+    find_stray_texts,
     has_images,
     has_texts,
     read_folder,
     read_image,
+    walk_folder,
 )
+from ocrtune.sources.folder_options import FolderRequest, parse_folder_request
+from ocrtune.sources.hub.options import parse_hub_request
+from ocrtune.sources.hub.reading import read_hub
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
 from ocrtune.sources.pdf.reading import is_pdf, read_pdfs
+from ocrtune.sources.shards.files import SUFFIXES
+from ocrtune.sources.shards.options import ShardRequest, parse_shard_request
+from ocrtune.sources.shards.reading import read_shards
 from ocrtune.sources.tables.chats import is_chat
 from ocrtune.sources.tables.options import TableRequest, parse_table_request
 from ocrtune.sources.tables.reading import read_table
@@ -38,6 +46,7 @@ SAMPLES = ("vicksburg_lines", "vicksburg_pages")
 MANIFEST_NAME = "manifest.jsonl"
 MANIFEST_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+PARQUET_SUFFIXES = frozenset(SUFFIXES["parquet"])
 
 
 MOST_FINDINGS_TOLD = 5
@@ -63,12 +72,15 @@ def read_pages(uri: str) -> Sequence[Page]:
 
     Args:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
-            images with a `.txt` of the same stem each; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
+            images with a `.txt`, `.md`, `.json` or `.gt.txt` of the same stem each, also as
+            `folder:PATH?text=md&document=file`; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
             them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`;
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
             a PDF with a text layer, or a folder of them, also as
-            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`.
+            `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`; shards, as `webdataset:shards/{000..099}.tar` or
+            `parquet:PATH?image=COLUMN&text=COLUMN`, or a `.parquet`; a data set of a hub, or one in a
+            folder, as `hub:NAME?split=train&image=COLUMN&text=COLUMN`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -87,14 +99,6 @@ def read_source(uri: str) -> SourcePages:
     Raises:
         SourceError: As `read_pages`.
     """
-    request = parse_pdf_request(uri) or parse_request(uri)
-    if request is not None:
-        _require(request.path, uri)
-        return _read_request(request, uri)
-    table = parse_table_request(uri)
-    if table is not None:
-        _require(table.path, uri)
-        return _read_table(table, uri)
     if uri == BUILTIN:
         return _without_findings(read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME))
     if uri.startswith(SYNTH):
@@ -102,49 +106,103 @@ def read_source(uri: str) -> SourcePages:
             f"{uri!r} is a stream of synthetic pages without end",
             hint=f"write some as files: `ocrtune synth {uri.removeprefix(SYNTH)} -o pages/`",
         )
-    path = Path(uri)
+    return _read_named_kind(uri) or _read_path(Path(uri), uri)
+
+
+def _read_named_kind(uri: str) -> SourcePages | None:
+    """The pages of a uri that begins with the name of a kind; None for a plain path."""
+    hub, shards = parse_hub_request(uri), parse_shard_request(uri)
+    if hub is not None:
+        return _usable(*read_hub(hub), "data set", uri)
+    if shards is not None:
+        return _usable(*read_shards(shards), "shards", uri)
+    request = (
+        parse_pdf_request(uri) or parse_request(uri) or parse_table_request(uri) or parse_folder_request(uri)
+    )
+    if request is None:
+        return None
+    _require(request.path, uri)
+    if isinstance(request, TableRequest):
+        return _read_table(request, uri)
+    return _read_images(request, uri) if isinstance(request, FolderRequest) else _read_request(request, uri)
+
+
+def _read_path(path: Path, uri: str) -> SourcePages:
     _require(path, uri)
     return _read_folder(path, uri) if path.is_dir() else _read_file(path, uri)
 
 
 def _read_folder(path: Path, uri: str) -> SourcePages:
-    if not _is_folder_of_images(path):
+    if (path / MANIFEST_NAME).is_file():
         return _read_file(path / MANIFEST_NAME, uri)
     # Walked once: a folder may hold millions of files.
-    files = find_files(path)
-    transcripts = [found for found in files if is_transcript(found)]
-    pdfs = [found for found in files if is_pdf(found)]
-    if pdfs and not transcripts and not has_images(files):
+    found = walk_folder(path)
+    transcripts = _transcripts_of(found)
+    pdfs = [file for file in found.files if is_pdf(file)]
+    if pdfs and not transcripts and not has_images(found.files):
         return _read_request(PdfRequest(path=path), uri)
-    left_out = [_pdf_left_out(found) for found in pdfs]
-    if transcripts and not has_texts(files):
-        source = _read_request(Request(path=path), uri)
-        return SourcePages(pages=source.pages, findings=[*source.findings, *left_out])
-    left_out += [_transcripts_left_out(found) for found in transcripts]
-    return SourcePages(pages=read_folder(path, files), findings=left_out)
+    if transcripts and not has_texts(found.files):
+        beside = [*find_stray_texts(found.files), *map(_pdf_left_out, pdfs)]
+        return _with_findings(_read_request(Request(path=path), uri), beside)
+    return _folder_pages(FolderRequest(path=path), found, transcripts, uri)
+
+
+def _read_images(request: FolderRequest, uri: str) -> SourcePages:
+    if request.path.is_dir():
+        found = walk_folder(request.path)
+        return _folder_pages(request, found, _transcripts_of(found), uri)
+    if request.path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SourceError(f"{str(request.path)!r} is neither a folder nor an image", where=uri)
+    return _usable(*read_image(request), "folder", uri)
+
+
+def _folder_pages(
+    request: FolderRequest, found: FoundFiles, transcripts: Sequence[Path], uri: str
+) -> SourcePages:
+    """The images of a folder as pages; what else could have been pages is told."""
+    if found.findings and not has_images(found.files):
+        return _usable([], found.findings, "folder", uri)
+    pages, findings = read_folder(request, found.files)
+    left_out = [*map(_pdf_left_out, filter(is_pdf, found.files)), *map(_transcripts_left_out, transcripts)]
+    manifest = request.path / MANIFEST_NAME
+    if manifest.is_file():
+        left_out.append(_manifest_left_out(manifest))
+    return _usable(pages, [*found.findings, *findings, *left_out], "folder", uri)
+
+
+def _transcripts_of(found: FoundFiles) -> list[Path]:
+    return [file for file in found.files if is_transcript(file)]
 
 
 def _read_file(path: Path, uri: str) -> SourcePages:
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return _read_table(TableRequest(path=path, kind="csv"), uri)
+    if path.suffix.lower() in TABLE_SUFFIXES | PARQUET_SUFFIXES:
+        return _read_table_file(path, uri)
     if path.suffix.lower() in MANIFEST_SUFFIXES:
         if is_chat(path):
             return _read_table(TableRequest(path=path, kind="chat"), uri)
         return _without_findings(read_manifest(path))
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _without_findings(read_image(path))
+        return _usable(*read_image(FolderRequest(path=path)), "folder", uri)
     if is_pdf(path):
         return _read_request(PdfRequest(path=path), uri)
     if is_transcript(path):
         return _read_request(Request(path=path), uri)
+    _refuse_archive(path, uri)
     raise SourceError(
         f"a file with the suffix {path.suffix!r} is no source of pages",
         where=uri,
-        hint="give a JSONL manifest, a table or chats, a folder of images with .txt files, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
+        hint="give a JSONL manifest, a table or chats, a folder of images with texts beside them, one image, PAGE XML, ALTO, hOCR, a PDF, or builtin",
     )
 
 
+def _read_table_file(path: Path, uri: str) -> SourcePages:
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return _usable(*read_shards(ShardRequest(path=path, kind="parquet")), "table", uri)
+    return _read_table(TableRequest(path=path, kind="csv"), uri)
+
+
 def _read_request(request: Request | PdfRequest, uri: str) -> SourcePages:
+    _refuse_archive(request.path, uri)
     if isinstance(request, PdfRequest):
         return _usable(*read_pdfs(request), "PDF", uri)
     return _usable(*read_transcripts(request), "transcriptions", uri)
@@ -158,6 +216,8 @@ def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str)
     """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
         reasons = [finding for finding in findings if finding.severity != "note"] or findings
+        # What is told first, and whose hint is given, is what keeps pages from being read.
+        reasons = sorted(reasons, key=lambda finding: finding.severity != "error")
         told = [f"  - {finding.message} ({finding.where})" for finding in reasons[:MOST_FINDINGS_TOLD]]
         more = [f"  - and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
         raise SourceError(
@@ -172,11 +232,15 @@ def _without_findings(pages: Sequence[Page]) -> SourcePages:
     return SourcePages(pages=pages, findings=[])
 
 
+def _with_findings(source: SourcePages, findings: list[Finding]) -> SourcePages:
+    return SourcePages(pages=source.pages, findings=[*source.findings, *findings])
+
+
 def _transcripts_left_out(path: Path) -> Finding:
     return Finding(
         code="transcript-beside-text",
         severity="note",
-        message="images have .txt files, so the transcription in XML is left out",
+        message="images are read with the texts beside them, so the transcription in XML is left out",
         where=str(path),
         hint="read it by a uri such as page:FOLDER, alto:FOLDER or hocr:FOLDER",
     )
@@ -192,16 +256,29 @@ def _pdf_left_out(path: Path) -> Finding:
     )
 
 
+def _refuse_archive(path: Path, uri: str) -> None:
+    if is_archive(path) and path.is_file():
+        kind = uri.partition(":")[0] if not uri.startswith(str(path)) else "auto"
+        raise SourceError(
+            f"{path.name!r} is an archive, and pages are read from folders",
+            where=uri,
+            hint=f"unpack it, and look at it, by: ocrtune import {kind} {path} -o FOLDER",
+        )
+
+
+def _manifest_left_out(path: Path) -> Finding:
+    return Finding(
+        code="manifest-beside-images",
+        severity="note",
+        message="the folder's images are read, so the manifest is left out",
+        where=str(path),
+        hint="give the folder's path without folder: to read the manifest",
+    )
+
+
 def _require(path: Path, uri: str) -> None:
     if not path.is_dir() and not path.is_file():
         raise SourceError(f"there is no file or folder {uri!r}", hint=_nearest(path))
-
-
-def find_stray_texts(uri: str) -> list[Path]:
-    """The `.txt` files that `read_pages(uri)` leaves out because no image beside them has their stem."""
-    path = Path(uri)
-    is_folder = uri != BUILTIN and _is_folder_of_images(path)
-    return find_texts_without_image(path) if is_folder else []
 
 
 def sample_path(name: str) -> Path:
@@ -213,10 +290,6 @@ def sample_path(name: str) -> Path:
     if name not in SAMPLES:
         raise SourceError(f"there are no sample data {name!r}", hint=f"known: {', '.join(SAMPLES)}")
     return Path(__file__).parent / "samples" / name
-
-
-def _is_folder_of_images(path: Path) -> bool:
-    return path.is_dir() and not (path / MANIFEST_NAME).is_file()
 
 
 def _nearest(path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage
+from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage, TiffPage
 from ocrtune.sources.cutting import frame_of
 from ocrtune.sources.images import open_file, open_image
 from ocrtune.sources.pdf.pictures import page_size
@@ -35,9 +35,9 @@ def image_size(source: ImageSource) -> tuple[int, int]:
         return open_image(source).size
 
 
-def _tells_no_orientation(image: Image.Image, source: Path | EncodedImage) -> bool:
+def _tells_no_orientation(image: Image.Image, source: Path | EncodedImage | TiffPage) -> bool:
     # Pillow decodes the whole of a PNG before it answers whether there are EXIF data.
-    if image.format != "PNG":
+    if image.format != "PNG" or isinstance(source, TiffPage):
         return False
     content = source.read_bytes() if isinstance(source, Path) else source.read()
     return not any(mark in content for mark in _ORIENTATION_MARKS)

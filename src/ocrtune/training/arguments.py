@@ -17,6 +17,8 @@ def training_arguments(
     policy: PrecisionPolicy,
     num_examples: int,
     evaluates: bool,
+    max_steps: int | None = None,
+    epoch_steps: int | None = None,
 ) -> TrainingArguments:
     """What the Trainer is told; whatever ocrtune does itself is switched off.
 
@@ -27,21 +29,25 @@ def training_arguments(
         policy: Decides autocast and scaler.
         num_examples: Examples learned from in an epoch.
         evaluates: Whether pages are held out.
+        max_steps: Steps of a run on a stream; without it as the recipe says.
+        epoch_steps: Steps of a pass over a stream, at whose end pages are evaluated where the recipe names no steps.
     """
     training, optimizer = config.training, config.optimizer
-    evaluation_strategy = "no" if not evaluates else "steps" if config.evaluation.every_steps else "epoch"
-    save_strategy = "steps" if training.save_every_steps or config.evaluation.every_steps else "epoch"
+    every_steps = config.evaluation.every_steps or epoch_steps
+    save_steps = training.save_every_steps or every_steps
+    evaluation_strategy = "no" if not evaluates else "steps" if every_steps else "epoch"
+    save_strategy = "steps" if save_steps else "epoch"
     return TrainingArguments(
         output_dir=str(checkpoints),
         seed=config.run.seed,
         data_seed=config.run.seed,
         num_train_epochs=training.epochs,
-        max_steps=training.max_steps or -1,
+        max_steps=max_steps or training.max_steps or -1,
         per_device_train_batch_size=training.batch_size,
         gradient_accumulation_steps=training.accumulation_steps,
         learning_rate=optimizer.learning_rate,
         lr_scheduler_type=optimizer.schedule,
-        warmup_steps=warmup_steps(config, num_examples),
+        warmup_steps=round(optimizer.warmup_fraction * (max_steps or optimizer_steps(config, num_examples))),
         max_grad_norm=optimizer.max_grad_norm,
         bf16=policy.autocast_dtype == "bfloat16",
         fp16=policy.scaler,
@@ -50,9 +56,9 @@ def training_arguments(
         dataloader_persistent_workers=training.workers > 0,
         dataloader_pin_memory=device.kind == "cuda",
         eval_strategy=evaluation_strategy,
-        eval_steps=config.evaluation.every_steps,
+        eval_steps=every_steps,
         save_strategy=save_strategy,
-        save_steps=training.save_every_steps or config.evaluation.every_steps or 500,
+        save_steps=save_steps or 500,
         save_total_limit=training.keep_checkpoints,
         metric_for_best_model="cer" if evaluates else None,
         greater_is_better=False if evaluates else None,
@@ -76,8 +82,3 @@ def optimizer_steps(config: Config, num_examples: int, *, num_devices: int = 1) 
         return training.max_steps
     forwards = math.ceil(num_examples / (training.batch_size * num_devices))
     return math.ceil(training.epochs * math.ceil(forwards / training.accumulation_steps))
-
-
-def warmup_steps(config: Config, num_examples: int) -> int:
-    """Steps in which the rate rises."""
-    return round(config.optimizer.warmup_fraction * optimizer_steps(config, num_examples))

@@ -1,29 +1,37 @@
 """Pages → checked examples, split by document; what is left out is counted and listed."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
+from numpy.typing import NDArray
 
 from ocrtune.config import Config
 from ocrtune.data import (
-    build_examples,
     check_dataset,
     check_page,
     check_splits,
     gather_findings,
     split_by_document,
 )
+from ocrtune.data.codes import severities
+from ocrtune.data.examples import ExampleMaker
 from ocrtune.data.held_out import held_out_source, spread
-from ocrtune.data.streams import is_stream, open_stream
+from ocrtune.data.json_targets import JsonTarget
+from ocrtune.data.mixed_stream import open_data_stream
+from ocrtune.data.mixing import Mixture, make_mixture, read_data
+from ocrtune.data.streams import is_streamed
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
-from ocrtune.inputs.streamed import StreamedExamples
+from ocrtune.inputs.streamed import SkipLimit, StreamedExamples
 from ocrtune.progress import track
 from ocrtune.records import Example, Finding, Page
-from ocrtune.sources import read_source
+from ocrtune.sequences import Mapped, Selected
 from ocrtune.sources.writing import append_jsonl
 from ocrtune.training.folder import RunFolder
 
@@ -31,6 +39,21 @@ MOST_PAGES_OPENED = 5000
 """Up to so many pages every image is opened before the first step; of more only the headers are read."""
 
 MOST_ERRORS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSteps:
+    """Optimizer steps of a run on a stream.
+
+    Attributes:
+        total: Of the run.
+        per_epoch: Of a pass over the pages; None without end.
+        size: Examples of one.
+    """
+
+    total: int
+    per_epoch: int | None
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +65,9 @@ class TrainingData:
         validation: Held-out examples, the same ones at each evaluation.
         findings: What the checks found.
         skipped: Pages left out, one finding each.
-        materials: What a stream's pages are made of beside its recipe, such as fonts; empty for files.
+        materials: What pages of a stream are made of beside its recipe, such as fonts; of files, how many there are.
+        mixture: How many pages of which source come in an epoch; None of a stream.
+        steps: Of a stream; None of pages that were all measured.
     """
 
     train: EncodedExamples | StreamedExamples
@@ -50,6 +75,13 @@ class TrainingData:
     findings: list[Finding]
     skipped: list[Finding]
     materials: dict[str, str] = field(default_factory=dict)
+    mixture: Mixture | None = None
+    steps: StreamSteps | None = None
+
+    @property
+    def num_examples(self) -> int:
+        """Examples of an epoch."""
+        return len(self.train) if self.mixture is None else self.mixture.num_examples
 
 
 def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -59,55 +91,97 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
         TrainingError: Pages have errors and the recipe does not say to skip them, or nothing is left.
         OcrtuneError: The source cannot be read or split.
     """
-    if is_stream(config.data.uri):
+    if is_streamed(config.data):
         return _prepare_stream(config, recipe, tokenizer)
-    source = read_source(config.data.uri)
-    splits = split_by_document(source.pages, config.data, config.run.seed)
-    of_sources = [*source.findings, *splits.findings]
+    seed = config.run.seed
+    mixed = read_data(config.data, seed)
+    splits = split_by_document(mixed.pages, config.data, seed, sizes=mixed.sizes)
+    of_sources = [*mixed.findings, *splits.findings]
     left_out = _left_out(of_sources, config)
     findings = [*gather_findings(of_sources), *check_splits(splits)]
-    train_pages, train_skipped, train_findings = _usable(splits.train, config, recipe)
-    held_out = spread(splits.validation, config.evaluation.max_pages)
-    validation_pages, validation_skipped, validation_findings = _usable(held_out, config, recipe)
-    train = _encoded(train_pages, config, recipe, tokenizer)
-    validation = _encoded(validation_pages, config, recipe, tokenizer)
-    skipped = [*left_out, *train_skipped, *validation_skipped, *train.skipped, *validation.skipped]
+    usable = _usable(splits.train, config, recipe)
+    held_out = _usable(spread(splits.validation, config.evaluation.max_pages), config, recipe)
+    train = _encoded(usable.pages, config, recipe, tokenizer)
+    validation = _encoded(held_out.pages, config, recipe, tokenizer)
+    skipped = [*left_out, *usable.skipped, *held_out.skipped, *train.skipped, *validation.skipped]
+    _check_share(skipped, len(mixed.pages) + len(left_out), config)
     if not len(train):
         raise TrainingError(
             f"none of the {len(splits.train)} pages is left to learn from",
             hint=skipped[0].message if skipped else "is data.uri the right one?",
         )
+    places = splits.places[usable.places][train.places]
+    mixture = make_mixture(config.data.mixed, mixed, places, seed)
     return TrainingData(
         train=train,
-        validation=validation.examples,
-        findings=[*findings, *train_findings, *validation_findings],
+        validation=list(validation.examples),
+        findings=[*findings, *usable.findings, *held_out.findings],
         skipped=skipped,
+        materials={"pages": mixture.sizes()},
+        mixture=mixture,
     )
 
 
-def num_streamed(config: Config) -> int:
-    """Examples that a run takes from a stream.
+def count_reasons(codes: Iterable[str]) -> dict[str, int]:
+    """How many pages were left out, by the code of the reason, the most frequent first."""
+    return dict(Counter(codes).most_common())
+
+
+def _check_share(skipped: Sequence[Finding], num_pages: int, config: Config) -> None:
+    """Skipping is for the odd page: where many are skipped something is wrong with all of them."""
+    most = config.data.max_skipped_share
+    if len(skipped) > max(most * num_pages, 1):
+        reasons = ", ".join(
+            f"{count} {code}" for code, count in count_reasons(finding.code for finding in skipped).items()
+        )
+        raise TrainingError(
+            f"{len(skipped)} of {num_pages} pages would be skipped, more than data.max_skipped_share allows: {reasons}",
+            where=skipped[0].where,
+            hint=f"`ocrtune check` lists them; --set data.max_skipped_share={len(skipped) / num_pages + 0.01:.2f} goes on without them",
+        )
+
+
+def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
+    """How many steps a run on a stream has.
+
+    Args:
+        config: The recipe.
+        num_pages: Of the stream; None without end.
 
     Raises:
-        ConfigError: The run has no number of steps.
+        ConfigError: The stream has no end, and the run no number of steps.
     """
     training = config.training
-    if training.max_steps is None:
+    size = training.batch_size * training.accumulation_steps * PartialState().num_processes
+    per_epoch = None if num_pages is None else math.ceil(num_pages / size)
+    if training.max_steps is not None:
+        return StreamSteps(total=training.max_steps, per_epoch=per_epoch, size=size)
+    if num_pages is None:
         raise ConfigError(
-            [f"training.max_steps: {config.data.uri!r} has no end, so the steps must be counted"],
+            [f"training.max_steps: {config.data.title!r} has no end, so the steps must be counted"],
             hint="--set training.max_steps=10000",
         )
-    step_size = training.batch_size * training.accumulation_steps * PartialState().num_processes
-    return training.max_steps * step_size
+    total = math.ceil(training.epochs * num_pages / size)
+    return StreamSteps(total=total, per_epoch=per_epoch, size=size)
 
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
-    """Held-out pages are checked as any others; pages that are made are right by their making."""
-    count, stream = num_streamed(config), open_stream(config.data.uri)
+    """Held-out pages are checked as any others; those of the stream show what is wrong when they are asked for."""
+    _refuse_documents(config)
+    training, skips = config.training, config.data.on_error == "skip"
+    stream = open_data_stream(
+        config.data,
+        seed=config.run.seed,
+        lanes=PartialState().num_processes * max(training.workers, 1),
+        batch_size=training.batch_size,
+    )
+    steps = count_steps(config, stream.num_pages)
     held_out = held_out_source(config)
-    left_out = _left_out(held_out.findings, config)
-    validation_pages, skipped, findings = _usable(held_out.pages, config, recipe)
-    validation = _encoded(validation_pages, config, recipe, tokenizer)
+    of_sources = [*stream.findings, *held_out.findings]
+    left_out = _left_out(of_sources, config)
+    usable = _usable(held_out.pages, config, recipe)
+    validation = _encoded(usable.pages, config, recipe, tokenizer)
+    count = steps.total * steps.size
     return TrainingData(
         train=StreamedExamples(
             stream.page,
@@ -115,12 +189,36 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
             recipe,
             tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
+            on_error=_listing(config) if skips else None,
+            stride=stream.stride(count),
+            json_target=_json_target(config),
+            limit=SkipLimit(config.data.max_skipped_share),
         ),
-        validation=validation.examples,
-        findings=[*gather_findings(held_out.findings), *findings],
-        skipped=[*left_out, *skipped, *validation.skipped],
-        materials=stream.maker.materials(),
+        validation=list(validation.examples),
+        findings=[*gather_findings(of_sources), *usable.findings],
+        skipped=[*left_out, *usable.skipped, *validation.skipped],
+        materials=stream.materials(),
+        steps=steps,
     )
+
+
+def _refuse_documents(config: Config) -> None:
+    """Documents of a stream cannot be held out: nobody has seen all its pages."""
+    asked = {
+        "validation_documents": config.data.validation_documents,
+        "test_documents": config.data.test_documents,
+    }
+    problems = [
+        f"data.{key}: {config.data.title!r} is a stream, of which no document can be held out"
+        for key, names in asked.items()
+        if names
+    ]
+    if problems:
+        raise ConfigError(problems, hint="give held-out pages of their own by data.validation_uri")
+
+
+def _json_target(config: Config) -> JsonTarget | None:
+    return None if config.data.json_schema is None else JsonTarget.read(Path(config.data.json_schema))
 
 
 def _listing(config: Config) -> Callable[[Finding], None]:
@@ -134,31 +232,48 @@ def _list(path: Path, finding: Finding) -> None:
 
 def _left_out(findings: Sequence[Finding], config: Config) -> list[Finding]:
     """The errors of a source: each stands for pages that reading it has left out already."""
-    errors = [finding for finding in findings if finding.severity == "error"]
+    told = severities(findings, config.data.allow)
+    errors = [finding for finding in told if finding.severity == "error"]
     if errors and config.data.on_error == "stop":
         raise _pages_have_errors(gather_findings(errors))
     return errors
 
 
-def _usable(
-    pages: Sequence[Page], config: Config, recipe: InputsRecipe
-) -> tuple[list[Page], list[Finding], list[Finding]]:
-    """Pages without errors, a finding for each of the others, and what was found on all."""
-    rules = _Rules(recipe, open_images=len(pages) <= MOST_PAGES_OPENED)
-    findings = rules.check_all(pages)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usable:
+    """Pages without errors.
+
+    Attributes:
+        pages: In order.
+        places: int64 (pages,), their places among the pages given.
+        skipped: A finding for each of the others.
+        findings: What was found on all.
+    """
+
+    pages: Sequence[Page]
+    places: NDArray[np.int64]
+    skipped: list[Finding]
+    findings: list[Finding]
+
+
+def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usable:
+    rules = _Rules(recipe, _json_target(config), open_images=len(pages) <= MOST_PAGES_OPENED)
+    findings = severities(rules.check_all(pages), config.data.allow)
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
-        return list(pages), [], findings
+        return _Usable(pages=pages, places=np.arange(len(pages)), skipped=[], findings=findings)
     if config.data.on_error == "stop":
         raise _pages_have_errors(errors)
-    usable: list[Page] = []
+    places: list[int] = []
     skipped: list[Finding] = []
-    for page in track(pages, "leaving out pages with errors"):
-        page_errors = [finding for finding in rules.check_one(page) if finding.severity == "error"]
+    for place, page in enumerate(track(pages, "leaving out pages with errors")):
+        found = severities(rules.check_one(page), config.data.allow)
+        page_errors = [finding for finding in found if finding.severity == "error"]
         skipped += page_errors[:1]
         if not page_errors:
-            usable.append(page)
-    return usable, skipped, findings
+            places.append(place)
+    kept = np.array(places, dtype=np.int64)
+    return _Usable(pages=Selected(pages, kept), places=kept, skipped=skipped, findings=findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +281,7 @@ class _Rules:
     """What pages are checked against."""
 
     recipe: InputsRecipe
+    json_target: JsonTarget | None
     open_images: bool
 
     def check_all(self, pages: Sequence[Page]) -> list[Finding]:
@@ -175,6 +291,7 @@ class _Rules:
             prompt=self.recipe.prompt,
             normalization=self.recipe.normalization,
             open_images=self.open_images,
+            json_target=self.json_target,
         )
 
     def check_one(self, page: Page) -> list[Finding]:
@@ -184,6 +301,7 @@ class _Rules:
             prompt=self.recipe.prompt,
             normalization=self.recipe.normalization,
             open_images=self.open_images,
+            json_target=self.json_target,
         )
 
 
@@ -203,9 +321,14 @@ def _pages_have_errors(errors: Sequence[Finding]) -> TrainingError:
 def _encoded(
     pages: Sequence[Page], config: Config, recipe: InputsRecipe, tokenizer: Tokenizer
 ) -> EncodedExamples:
-    examples = build_examples(pages, recipe.family, prompt=recipe.prompt, normalization=recipe.normalization)
+    make = ExampleMaker(
+        family=recipe.family,
+        prompt=recipe.prompt,
+        normalization=recipe.normalization,
+        json_target=_json_target(config),
+    )
     return EncodedExamples(
-        examples,
+        Mapped(pages, make),
         recipe,
         tokenizer,
         on_too_long=config.inputs.on_too_long,

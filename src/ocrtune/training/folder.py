@@ -1,7 +1,7 @@
 """The run folder: what lies where, and which checkpoint a run goes on from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ class RunFolder:
     def skipped(self) -> Path:
         """Pages that were skipped, and why."""
         return self.path / "skipped.jsonl"
+
+    def start_skipped(self, skipped: Sequence[Finding], *, goes_on: bool) -> None:
+        """Write down what is left out from the start; a stream that goes on keeps what it has left out so far."""
+        rows = [finding.as_dict() for finding in skipped]
+        write_jsonl(self.skipped, [*(self.read_skipped() if goes_on else []), *rows])
+
+    def read_skipped(self) -> list[dict[str, Any]]:
+        """What was left out so far, each page once: steps may have been done again, and pages come every epoch."""
+        if not self.skipped.exists():
+            return []
+        lines = self.skipped.read_text(encoding="utf-8").splitlines()
+        rows = {(row["code"], row["where"]): row for row in map(json.loads, lines)}
+        return list(rows.values())
 
     @property
     def checkpoints(self) -> Path:
@@ -116,13 +129,13 @@ def forget_metrics_after(folder: RunFolder, step: int) -> None:
 
 
 def check_materials(folder: RunFolder, materials: Mapping[str, str]) -> list[Finding]:
-    """Write down what a stream's pages are made of, and tell a resumed run what of it is not as it was.
+    """Write down what a run's pages are or are made of, and tell a resumed run what of it is not as it was.
 
     The run goes on all the same: it may have been moved to another machine on purpose.
 
     Args:
         folder: The run's.
-        materials: By kind, such as the digest of fonts; empty where pages are read from files.
+        materials: By kind, such as the digest of fonts, or how many pages there are of which source.
     """
     path = folder.path / MATERIALS_FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else materials
@@ -132,11 +145,11 @@ def check_materials(folder: RunFolder, materials: Mapping[str, str]) -> list[Fin
     if not changed:
         return []
     finding = Finding(
-        code="stream-changed",
+        code="data-changed",
         severity="warning",
-        message=f"synthetic pages are made of other {', '.join(changed)} than when the run began",
+        message=f"the run goes on with other {', '.join(changed)} than it began with",
         where=str(path),
-        hint="the run goes on, but not with the losses it would have had",
+        hint="its losses are not those it would have had",
     )
     say(f"warning: {finding.message} ({finding.hint})")
     return [finding]

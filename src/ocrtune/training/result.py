@@ -1,6 +1,6 @@
 """What a run leaves behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -19,6 +19,7 @@ class TrainingResult:
         num_train_pages: Pages learned from.
         num_validation_pages: Pages held out and decoded.
         num_skipped: Pages skipped; each is listed in `skipped.jsonl`.
+        skipped_by_reason: How many of them by the code of the reason.
     """
 
     run: Path
@@ -31,6 +32,7 @@ class TrainingResult:
     num_train_pages: int
     num_validation_pages: int
     num_skipped: int
+    skipped_by_reason: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """The result for `--json` and `summary.json`."""
@@ -45,4 +47,5 @@ class TrainingResult:
             "train_pages": self.num_train_pages,
             "validation_pages": self.num_validation_pages,
             "skipped": self.num_skipped,
+            "skipped_by_reason": self.skipped_by_reason,
         }

@@ -38,9 +38,8 @@ from ocrtune.models.tuning import (
 )
 from ocrtune.progress import say
 from ocrtune.records import ModelInputs
-from ocrtune.sources import write_jsonl
 from ocrtune.training.arguments import training_arguments
-from ocrtune.training.data import TrainingData, prepare_data
+from ocrtune.training.data import TrainingData, count_reasons, prepare_data
 from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
 from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
@@ -92,13 +91,21 @@ def train(config: Config) -> TrainingResult:
     data = prepare_data(config, plan.recipe, plan.tokenizer)
     findings = [*data.findings, *check_materials(plan.folder, data.materials)]
     plan.folder.write_json("findings.json", [finding.as_dict() for finding in findings])
-    write_jsonl(plan.folder.skipped, [finding.as_dict() for finding in data.skipped])
+    plan.folder.start_skipped(data.skipped, goes_on=config.run.resume and data.steps is not None)
     plan.folder.write_json("precision.json", plan.policy.as_dict())
+    _say_mixture(data)
     set_seed(config.run.seed)
     tuned = tune_model(plan)
     trainer = make_trainer(plan, tuned, data)
     run_trainer(trainer, plan.folder, resume=config.run.resume)
     return write_summary(trainer, plan, data, elapsed_s=time.monotonic() - started)
+
+
+def _say_mixture(data: TrainingData) -> None:
+    if data.mixture is None or data.mixture.is_plain:
+        return
+    for share in data.mixture.shares:
+        say(f"{share.name}: {share.num_examples} examples an epoch of {share.num_pages} pages")
 
 
 def make_plan(config: Config) -> Plan:
@@ -164,11 +171,14 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             checkpoints=plan.folder.checkpoints,
             device=plan.device,
             policy=plan.policy,
-            num_examples=len(data.train),
+            num_examples=data.num_examples,
             evaluates=evaluates,
+            max_steps=data.steps.total if data.steps else None,
+            epoch_steps=data.steps.per_epoch if data.steps else None,
         ),
         optimizer_section=config.optimizer,
         lengths=None if isinstance(data.train, StreamedExamples) else data.train.lengths(),
+        mixture=data.mixture,
         bucketed=config.training.bucket_by_length,
         router_loss=config.training.router_loss,
         evaluate_model=HeldOutPages(
@@ -227,6 +237,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
     state, folder = trainer.state, plan.folder
     last = folder.checkpoints / f"checkpoint-{state.global_step}"
     best = last if state.best_model_checkpoint is None else Path(state.best_model_checkpoint)
+    skipped = folder.read_skipped()
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     result = TrainingResult(
         run=folder.path,
@@ -238,13 +249,16 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         elapsed_s=elapsed_s,
         num_train_pages=len(data.train),
         num_validation_pages=len(data.validation),
-        num_skipped=len(data.skipped),
+        num_skipped=len(skipped),
+        skipped_by_reason=count_reasons(row["code"] for row in skipped),
     )
     folder.write_json(
         folder.best.name,
         {"checkpoint": str(best.relative_to(folder.path)), "step": step_of(best), "cer": state.best_metric},
     )
     folder.write_json("summary.json", result.as_dict())
+    if data.mixture is not None:
+        folder.write_json("mixture.json", data.mixture.as_rows(trainer.count_seen(data.mixture)))
     say(f"best checkpoint: {best}")
     return result
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ocrtune.config import OptimizerSection
+from ocrtune.data.mixing import Mixture
 from ocrtune.models import OcrModel, restore_learned, supervised_loss
 from ocrtune.models.audit import require_finite, require_gradients
 from ocrtune.models.precision import guard_trainables
@@ -94,6 +97,7 @@ class OcrTrainer(Trainer):
         args: The Trainer's arguments.
         optimizer_section: Rates and decay.
         lengths: Tokens of each example of `train_dataset`; None for a stream, which has an order of its own.
+        mixture: Which examples come in an epoch; each once without it.
         bucketed: Examples of like length together.
         router_loss: Weight of the router's load-balancing loss.
         evaluate_model: Scores held-out pages; called with the model and the step.
@@ -111,7 +115,8 @@ class OcrTrainer(Trainer):
         model: OcrModel,
         args: TrainingArguments,
         optimizer_section: OptimizerSection,
-        lengths: list[int] | None,
+        lengths: NDArray[np.int64] | None,
+        mixture: Mixture | None,
         bucketed: bool,
         router_loss: float,
         evaluate_model: Evaluate,
@@ -121,6 +126,7 @@ class OcrTrainer(Trainer):
     ) -> None:
         self._optimizer_section = optimizer_section
         self._lengths = lengths
+        self._mixture = mixture
         self._bucketed = bucketed
         self._router_loss = router_loss
         self._evaluate_model = evaluate_model
@@ -148,7 +154,19 @@ class OcrTrainer(Trainer):
         if self._lengths is None:
             return SequentialSampler(train_dataset)
         step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return BucketSampler(self._lengths, step_size, seed=self.args.seed, bucketed=self._bucketed)
+        return BucketSampler(
+            self._lengths,
+            step_size,
+            seed=self.args.seed,
+            bucketed=self._bucketed,
+            mixture=self._mixture,
+        )
+
+    def count_seen(self, mixture: Mixture) -> list[int]:
+        """How many examples of each source the run has learned from so far, resumed parts included."""
+        sampler = self._get_train_sampler()
+        assert isinstance(sampler, BucketSampler)
+        return sampler.count_seen(self.state.global_step, mixture)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Per-part rates; and the last place where an fp16 trainable parameter can be refused."""

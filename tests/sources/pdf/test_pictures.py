@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
 from tiny_pdfs import PAGE_SIZE, Print, book_pages, write_pdf
 
 from ocrtune.data.checks import check_splits
@@ -129,6 +128,6 @@ def test_what_cannot_be_rendered_is_an_image_error(tmp_path, pdf, monkeypatch):
             assert broken.name in caught.value.where
     with pytest.raises(ImageError, match="no page 7, but 6"):
         open_image(page(pdf, number=7))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setenv("OCRTUNE_MAX_IMAGE_PIXELS", "1000")
     with pytest.raises(ImageError, match="cannot be rendered as 584 × 827 px"):
         open_image(page(pdf))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtune.errors import ManifestError, SourceError
-from ocrtune.sources import read_pages, read_source
+from ocrtune.sources import jsonl, read_pages, read_source
 from ocrtune.sources.tables import csv_rows, json_rows
 
 
@@ -98,10 +98,23 @@ def test_quoted_cells_hold_delimiters_quotes_and_line_breaks(save):
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+49 30", "-5", "@name", "=cmd|' /C calc'!A0", "\t=1", "1e5", "007", "NULL"]
+    "text", ["= 2", "+49 30", "-5", "- (a)", "@name", "==", "=", "\t=1", "1e5", "007", "NULL"]
 )
-def test_a_cell_that_looks_like_a_formula_or_number_is_text_and_stays_as_it_is(text, save):
+def test_a_cell_that_looks_like_a_number_or_begins_with_a_mark_stays_as_it_is(text, save):
     assert texts(save(f'image,text\na.png,"{text}"\n')) == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "=SUM(A1:A9)", "=cmd|' /C calc'!A0", "+cmd|' /C calc'!A0", "@SUM(1)", "-HYPERLINK(1)", "=(1)"],
+)
+def test_a_formula_is_refused_unless_it_is_said_to_be_text(text, save):
+    path = save(f'image,text\na.png,"{text}"\nb.png,x\n')
+    source = read_source(f"csv:{path}")
+    assert [page.text for page in source.pages] == ["x"]
+    (finding,) = [finding for finding in source.findings if finding.severity == "error"]
+    assert (finding.code, finding.where) == ("cell-formula", f"{path}:2")
+    assert texts(f"csv:{path}?formulas=text") == [text, "x"]
 
 
 def test_an_empty_cell_is_no_text(save):
@@ -216,7 +229,7 @@ def test_a_text_longer_than_the_default_of_the_csv_module_is_read(save):
 
 def test_lines_and_lists_without_end_are_refused_by_name(save, monkeypatch):
     monkeypatch.setattr(csv_rows, "MOST_LINE_CHARS", 100)
-    monkeypatch.setattr(json_rows, "MOST_LINE_BYTES", 100)
+    monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", 100)
     monkeypatch.setattr(json_rows, "MOST_LIST_BYTES", 100)
     with pytest.raises(ManifestError, match="a line is longer than 100 characters"):
         read_pages(str(save(f"image,text\na.png,{'x' * 100}\n")))
@@ -310,7 +323,7 @@ def test_what_was_written_is_read(rows, mark, tmp_path_factory):
     writer = csv.writer(written, delimiter=mark)
     writer.writerows([("image", "text"), *((f"{index}.png", text) for index, text in enumerate(rows))])
     path.write_bytes(written.getvalue().encode())
-    assert texts(path) == rows
+    assert texts(f"csv:{path}?formulas=text") == rows
 
 
 @given(content=st.binary(max_size=200) | st.text(st.sampled_from('image,tx;"\n\r\t|')).map(str.encode))

@@ -17,6 +17,7 @@ import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 from PIL import Image
 
 from ocrtune.errors import PdfError, PdfPageSize
+from ocrtune.sources.limits import MAX_IMAGE_PIXELS, image_limits
 
 POINTS_PER_INCH = 72
 
@@ -29,6 +30,7 @@ MOST_GLYPHS = 100_000
 """A page of a newspaper has about 30,000 signs."""
 
 MOST_BYTES = 2**30
+"""Of a packed PDF, unpacked; others are never in memory as a whole."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # PDFium gives a sign without ink a box of a thousandth of its size.
@@ -162,13 +164,14 @@ class PdfPages:
         points = page.get_size()
         inches = [side / POINTS_PER_INCH for side in points]
         width, height = pixels(points, self._scale)
-        most_pixels = Image.MAX_IMAGE_PIXELS or math.inf
+        most_pixels = image_limits().most_pixels
         if not (min(inches) > 0 and max(inches) <= MOST_INCHES and width * height <= most_pixels):
             raise PdfPageSize(
                 f"the page has {inches[0]:.4g} × {inches[1]:.4g} inches, which cannot be rendered as "
                 f"{width} × {height} px",
                 where=f"{self._path}#{number}",
-                hint=f"sides may have up to {MOST_INCHES} inches; a smaller dpi makes smaller images",
+                hint=f"sides may have up to {MOST_INCHES} inches; a smaller dpi makes smaller images, and "
+                f"{MAX_IMAGE_PIXELS} allows larger ones",
             )
         return width, height
 
@@ -200,20 +203,19 @@ def _open(path: Path) -> Any:
         ) from error
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of the PDF, unpacked."""
+def _content(path: Path) -> bytes | Path:
+    """The bytes of a packed PDF; another one stays on disk, where PDFium reads what it needs."""
     if not path.is_file():
         raise PdfError(f"there is no file {str(path)!r}", hint="name a PDF with a text layer")
     with path.open("rb") as file:
-        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        if file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+            return path
     try:
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        with gzip.open(path) as packed:
+            content = packed.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise PdfError(
-            f"the file cannot be {'unpacked' if is_packed else 'read'}",
-            where=str(path),
-            hint="it may be cut off; fetch it once more",
+            "the file cannot be unpacked", where=str(path), hint="it may be cut off; fetch it once more"
         ) from error
     if len(content) > MOST_BYTES:
         raise PdfError(

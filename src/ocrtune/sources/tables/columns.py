@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from ocrtune.errors import SourceError
 from ocrtune.records import Finding
-from ocrtune.sources.tables.options import Role, TableRequest
+from ocrtune.sources.tables.options import Role
 from ocrtune.sources.uris import nearest
 
 COMMON_NAMES: Mapping[Role, tuple[str, ...]] = {
@@ -15,6 +17,23 @@ COMMON_NAMES: Mapping[Role, tuple[str, ...]] = {
     "document": ("document",),
 }
 """Role → names by which a column is recognised where the uri names none; case, spaces and dashes do not count."""
+
+
+class Asked(Protocol):
+    """What a uri asks of columns; a TableRequest is one."""
+
+    @property
+    def path(self) -> Path:
+        """The table."""
+
+    @property
+    def kind(self) -> str:
+        """What its uri begins with."""
+
+    @property
+    def columns(self) -> Mapping[Role, str]:
+        """Role → the column that the uri names for it; empty for a role that is to be left aside."""
+
 
 _NEEDED: tuple[Role, ...] = ("image", "text")
 
@@ -36,7 +55,7 @@ class Columns:
     document: str = ""
 
 
-def find_columns(names: Sequence[str], request: TableRequest) -> tuple[Columns, list[Finding]]:
+def find_columns(names: Sequence[str], request: Asked) -> tuple[Columns, list[Finding]]:
     """The columns that the uri names, else those of common names, and a note on the latter.
 
     Raises:
@@ -55,7 +74,7 @@ def find_columns(names: Sequence[str], request: TableRequest) -> tuple[Columns, 
     return Columns(**taken), [_note(recognised, request)] if recognised else []
 
 
-def has_image_column(names: Sequence[str], request: TableRequest) -> bool:
+def has_image_column(names: Sequence[str], request: Asked) -> bool:
     """Whether one of the columns is the image, without a doubt."""
     try:
         return bool(_find("image", names, request.columns.get("image")))
@@ -91,7 +110,7 @@ def _plain(name: str) -> str:
     return name.casefold().replace(" ", "_").replace("-", "_")
 
 
-def _not_found(problems: Sequence[str], names: Sequence[str], request: TableRequest) -> SourceError:
+def _not_found(problems: Sequence[str], names: Sequence[str], request: Asked) -> SourceError:
     there = ", ".join(map(repr, names)) or "none"
     lacks_text = not set(map(_plain, names)) & set(COMMON_NAMES["text"]) and "text" not in request.columns
     without = "; text= reads images without texts" if lacks_text else ""
@@ -108,7 +127,7 @@ def _not_found(problems: Sequence[str], names: Sequence[str], request: TableRequ
     )
 
 
-def _note(recognised: Mapping[Role, str], request: TableRequest) -> Finding:
+def _note(recognised: Mapping[Role, str], request: Asked) -> Finding:
     told = ", ".join(f"{role} from {name!r}" for role, name in recognised.items())
     return Finding(
         code="columns-recognised",

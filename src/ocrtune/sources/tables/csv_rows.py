@@ -1,7 +1,8 @@
-"""A CSV or TSV file → rows, read as they are asked for; no cell is taken for a formula or a number."""
+"""A CSV or TSV file → rows, read as they are asked for; no cell is computed or taken for a number."""
 
 import codecs
 import csv
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TextIO
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding
+from ocrtune.sources.image_paths import shorten
 from ocrtune.sources.tables.options import UTF_8, TableRequest
 from ocrtune.sources.tables.rows import Row, Table
 
@@ -18,6 +20,9 @@ DELIMITERS = (",", ";", "\t", "|")
 
 MOST_CELL_CHARS = 16 * 2**20
 MOST_LINE_CHARS = 64 * 2**20
+
+_FORMULA = re.compile(r"""=[\w("'$+\-@.]|[+\-@][^\W\d][\w.]*[(|!]""")
+"""`=` right before an operand, or another mark before a function, a sheet or a program; "-5", "= 3" and "@name" are text."""
 
 _CHUNK_BYTES = 2**20
 _NEVER_CLOSED = "unexpected end of data"
@@ -52,7 +57,7 @@ def read_csv(request: TableRequest, fits: Callable[[Sequence[str]], bool]) -> Ta
             f"the row that names the columns is broken: {first.message}", where=first.where, hint=first.hint
         )
     columns = _names(first[1])
-    return Table(columns=columns, rows=_rows(request.path, columns, parsed))
+    return Table(columns=columns, rows=_rows(request, columns, parsed))
 
 
 def _find_delimiter(request: TableRequest, fits: Callable[[Sequence[str]], bool]) -> str:
@@ -70,8 +75,9 @@ def _names(cells: Sequence[str]) -> tuple[str, ...]:
 
 
 def _rows(
-    path: Path, columns: tuple[str, ...], parsed: Iterator[Numbered | Finding]
+    request: TableRequest, columns: tuple[str, ...], parsed: Iterator[Numbered | Finding]
 ) -> Iterator[Row | Finding]:
+    path = request.path
     for found in parsed:
         if isinstance(found, Finding):
             yield found
@@ -79,6 +85,10 @@ def _rows(
         number, cells = found
         if len(cells) != len(columns):
             yield _other_count(len(cells), len(columns), f"{path}:{number}")
+            continue
+        formula = None if request.formulas == "text" else next(filter(_FORMULA.match, cells), None)
+        if formula is not None:
+            yield _formula(formula, f"{path}:{number}")
             continue
         yield Row(
             cells=dict(zip(columns, (cell or None for cell in cells), strict=True)),
@@ -187,6 +197,16 @@ def _broken(error: csv.Error, path: Path, first: int, last: int) -> Finding:
         message=f"{what}, so {lines} of the table are left out" if first != last else what,
         where=f"{path}:{first}",
         hint="write a quote inside a quoted cell twice; quoting=none takes quotes for letters",
+    )
+
+
+def _formula(cell: str, where: str) -> Finding:
+    return Finding(
+        code="cell-formula",
+        severity="error",
+        message=f"the cell {shorten(cell)!r} is a formula, and not what stands on a page",
+        where=where,
+        hint="save values in place of formulas; formulas=text takes such cells for text",
     )
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding
-from ocrtune.sources.jsonl import BrokenLine, kind_of, parse_line
+from ocrtune.sources.jsonl import BrokenLine, kind_of, parse_line, read_lines
 from ocrtune.sources.tables.rows import Row, Table, as_finding
 
 MOST_LIST_BYTES = 256 * 2**20
 """A list is read whole, so it may not be larger; lines may be as many as they like."""
-
-MOST_LINE_BYTES = 64 * 2**20
 
 NUM_ROWS_FOR_COLUMNS = 100
 """Rows that tell which columns there are."""
@@ -50,27 +48,12 @@ def _head(path: Path) -> str:
 
 
 def _rows_of_lines(path: Path) -> Iterator[Row | Finding]:
-    for number, line in enumerate(_lines(path), start=1):
-        where = f"{path}:{number}"
-        content = line.removeprefix(_BOM) if number == 1 else line
-        if not content.strip():
-            continue
+    for line in read_lines(path):
+        where = f"{path}:{line.number}"
         try:
-            yield Row(cells=parse_line(content), name=f"{path.name}:{number}", where=where)
+            yield Row(cells=parse_line(line.content), name=f"{path.name}:{line.number}", where=where)
         except BrokenLine as broken:
             yield as_finding(broken, where)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while line := file.readline(MOST_LINE_BYTES + 1):
-            if len(line) > MOST_LINE_BYTES:
-                raise ManifestError(
-                    f"a line is longer than {MOST_LINE_BYTES} bytes",
-                    where=str(path),
-                    hint="a line is one row; save images as files of their own",
-                )
-            yield line
 
 
 def _rows_of_list(path: Path) -> Iterator[Row | Finding]:

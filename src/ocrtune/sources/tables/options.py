@@ -10,6 +10,7 @@ from ocrtune.sources.uris import OptionParsers, one_of, read_options, split_uri
 Kind = Literal["csv", "jsonl", "chat"]
 Role = Literal["image", "text", "prompt", "document"]
 Quoting = Literal["csv", "none"]
+Formulas = Literal["refuse", "text"]
 
 UTF_8 = "utf-8-sig"
 """UTF-8, with a byte order mark or without."""
@@ -26,6 +27,7 @@ class TableRequest:
         root: The folder that images are in, seen from the file's own.
         delimiter: What parts the cells of a CSV file, or None to look for it.
         encoding: Of a CSV file.
+        formulas: Whether a cell of a CSV file that a spreadsheet would compute is refused, or taken for text.
         quoting: `csv` where quotes hold cells together, `none` where a quote is a letter like others.
     """
 
@@ -36,6 +38,7 @@ class TableRequest:
     delimiter: str | None = None
     encoding: str = UTF_8
     quoting: Quoting = "csv"
+    formulas: Formulas = "refuse"
 
     @property
     def image_root(self) -> Path:
@@ -92,6 +95,7 @@ _PARSERS: Mapping[str, OptionParsers] = {
         "delimiter": _delimiter,
         "encoding": _encoding,
         "quoting": one_of(get_args(Quoting)),
+        "formulas": one_of(get_args(Formulas)),
     },
     "jsonl": _OF_COLUMNS,
     "chat": {"root": str},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ocrtune.records import Page
 from ocrtune.sources.image_paths import find_image, shorten
-from ocrtune.sources.jsonl import BrokenLine, take_label, take_path, take_text
+from ocrtune.sources.jsonl import BrokenLine, take_label, take_path, take_target, take_text
 from ocrtune.sources.manifest import own_document
 from ocrtune.sources.tables.columns import Columns
 from ocrtune.sources.tables.rows import Row
@@ -38,7 +38,7 @@ class TablePages:
         page = Page(
             name=name,
             images=images,
-            text=take_text(row.cells, columns.text) if columns.text else None,
+            text=take_target(row.cells, columns.text) if columns.text else None,
             prompt=take_text(row.cells, columns.prompt) if columns.prompt else None,
             document=self._document(row) or own_document(written, name),
             where=row.where,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ocrtune.records import Finding
+from ocrtune.sources.images import open_file
 from ocrtune.sources.sizes import image_size
 from ocrtune.sources.transcripts.layout import Layout, Line, Points, Region, Unit
 
@@ -39,7 +39,7 @@ def look_into(path: Path) -> ImageFacts:
         ImageError: It cannot be opened.
     """
     size = image_size(path)
-    with Image.open(path) as image:
+    with open_file(path) as image:
         across, down = image.info.get("dpi", (0, 0))
     return ImageFacts(path=path, size=size, dpi=(float(across), float(down)) if across and down else None)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ocrtune.records import Finding
-from ocrtune.sources.image_paths import leads_out
+from ocrtune.sources.image_paths import is_inside, leads_out
 from ocrtune.sources.images import IMAGE_SUFFIXES
 
 _SIBLINGS = (".", "images", "..", "../images")
@@ -38,9 +38,15 @@ class ImageFiles:
                 if _is_file(folder / written):
                     return folder / written, []
         found = self._beside(name, xml)
+        if found is not None and not self._is_ours(found, xml):
+            found, is_outside = None, True
         if found is None:
             return None, [_outside(written, xml) if is_outside else _missing(written or f"{xml.stem}.*", xml)]
         return found, [_note(xml)] if found.name != name or is_outside else []
+
+    def _is_ours(self, image: Path, xml: Path) -> bool:
+        """Whether no link leads out of the data; beside a root there may be images too, but no links to others."""
+        return is_inside(image, self._root) or not _is_behind_a_link(image, xml.parent)
 
     def _beside(self, name: str, xml: Path) -> Path | None:
         folders = [Path(os.path.normpath(xml.parent / sibling)) for sibling in _SIBLINGS]
@@ -61,6 +67,14 @@ class ImageFiles:
 def _images(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield from (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _is_behind_a_link(image: Path, folder: Path) -> bool:
+    """Whether the image is elsewhere than its path, seen from the folder, says."""
+    real_folder = os.path.realpath(folder)
+    return os.path.realpath(image) != os.path.normpath(
+        os.path.join(real_folder, os.path.relpath(image, folder))  # noqa: PTH118
+    )
 
 
 def _is_file(path: Path) -> bool:

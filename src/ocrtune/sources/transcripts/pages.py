@@ -4,12 +4,13 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
 from ocrtune.errors import ImageError
 from ocrtune.families.grounding import box_of, ground
-from ocrtune.records import Corners, Cut, Finding, Page, Severity
+from ocrtune.records import Corners, Cut, Finding, Page, Part, Severity
 from ocrtune.sources.cutting import Frame, frame_of
 from ocrtune.sources.transcripts.fitting import ImageFacts
 from ocrtune.sources.transcripts.layout import (
@@ -47,12 +48,16 @@ class Origin:
         document: The document it belongs to.
         where: The file.
         image: Its image.
+        file: The file as it is called in the source.
+        page: Which page of the file it is, from 0.
     """
 
     name: str
     document: str
     where: str
     image: ImageFacts
+    file: str = ""
+    page: int = 0
 
 
 def make_pages(layout: Layout, origin: Origin, options: Options) -> tuple[list[Page], list[Finding]]:
@@ -113,7 +118,7 @@ class _Maker:
         )
 
     def by_regions(self, layout: Layout) -> Iterator[Page]:
-        for region in layout.regions:
+        for place, region in enumerate(layout.regions):
             if not _has_text(region):
                 continue
             outline = _outline(region)
@@ -127,22 +132,28 @@ class _Maker:
                 continue
             placed = self._cut(outline, _longest_baseline(region.lines), at=region.id)
             if placed is not None:
-                yield self._page(region.id, placed[0], self._text_of_region(region, placed[1]))
+                text = self._text_of_region(region, placed[1])
+                yield self._page(region.id, placed[0], text, self._part(place))
 
     def by_lines(self, layout: Layout) -> Iterator[Page]:
-        for region in layout.regions:
+        for place, region in enumerate(layout.regions):
             if region.text is not None:
                 self._note(
                     "text-of-region", "warning", "the text is of the whole region, not of lines, and is left out",
                     at=region.id, hint="level=region keeps it",
                 )  # fmt: skip
-            for line in region.lines:
+            for row, line in enumerate(region.lines):
                 if line.text and len(line.polygon) >= FEWEST_CORNERS:
                     placed = self._cut(line.polygon, line.baseline, at=line.id)
                     if placed is not None:
-                        yield self._page(line.id, placed[0], self._text_of_line(region, line, placed[1]))
+                        text = self._text_of_line(region, line, placed[1])
+                        yield self._page(line.id, placed[0], text, self._part(place, row))
 
-    def _page(self, name: str, cut: Cut, text: str) -> Page:
+    def _part(self, region: int, line: int | None = None) -> Part:
+        origin = self._origin
+        return Part(file=Path(origin.where), name=origin.file, page=origin.page, region=region, line=line)
+
+    def _page(self, name: str, cut: Cut, text: str, part: Part) -> Page:
         count = self._names[name] = self._names.get(name, 0) + 1
         unique = name if count == 1 else f"{name}~{count}"
         return Page(
@@ -151,6 +162,7 @@ class _Maker:
             text=text,
             document=self._origin.document,
             where=f"{self._origin.where}#{name}",
+            part=part,
         )
 
     def _cut(self, polygon: Points, baseline: Points | None, *, at: str) -> tuple[Cut, Frame] | None:

@@ -1,12 +1,13 @@
 """Files of transcriptions → pages and findings; one broken file does not keep the others from being read."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from ocrtune.errors import OcrtuneError
 from ocrtune.records import Finding, Page
-from ocrtune.sources.folder import find_files
+from ocrtune.sources.folder import walk_folder
 from ocrtune.sources.transcripts.alto import read_alto
 from ocrtune.sources.transcripts.fitting import ImageFacts, fit_to_image, look_into
 from ocrtune.sources.transcripts.hocr import read_hocr
@@ -36,14 +37,14 @@ def read_transcripts(request: Request) -> tuple[list[Page], list[Finding]]:
     is_folder = request.path.is_dir()
     root = request.path if is_folder else request.path.parent
     reader = _Reader(root, request.format, request.options)
-    for path in find_transcripts(root) if is_folder else [request.path]:
+    paths = [request.path]
+    if is_folder:
+        found = walk_folder(root)
+        reader.findings = found.findings
+        paths = [path for path in found.files if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
+    for path in paths:
         reader.read(path)
     return reader.pages, reader.findings
-
-
-def find_transcripts(folder: Path) -> list[Path]:
-    """The files below a folder that may be transcriptions, by their suffixes, in natural order."""
-    return [path for path in find_files(folder) if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
 
 
 def is_transcript(path: Path) -> bool:
@@ -87,7 +88,7 @@ class _Reader:
 
     def _read_layouts(self, layouts: list[Layout], path: Path) -> None:
         taken: dict[Path, str] = {}
-        for layout in layouts:
+        for place, layout in enumerate(layouts):
             self.findings += layout.findings
             where = f"{path}#{layout.id}" if len(layouts) > 1 else str(path)
             image = self._image(layout, path)
@@ -98,6 +99,7 @@ class _Reader:
                 continue
             taken[image.path] = layout.id
             origin = self._origin(layout, path, image, is_one_of_several=len(layouts) > 1)
+            origin = replace(origin, page=place)
             self._add(layout, origin, where)
 
     def _add(self, layout: Layout, origin: Origin, where: str) -> None:
@@ -130,6 +132,7 @@ class _Reader:
             document=alone if below.parent == Path() else below.parent.as_posix(),
             where=str(path),
             image=image,
+            file=below.as_posix(),
         )
 
     def _left_out(self, path: Path, found: Format | None) -> Finding:
