@@ -20,6 +20,7 @@ from ocrtune.sources.writing import write_bytes_atomically, write_jsonl
 IMAGES = "images"
 FINDINGS_NAME = "findings.jsonl"
 UNPACKED = "unpacked"
+_READ_PACKED = "webdataset:"
 
 _URI = re.compile(r"(?P<kind>[a-z]{2,}:)?(?P<path>[^?]*)(?P<options>\?.*)?", re.DOTALL)
 Files = Literal["copy", "link", "refer"]
@@ -86,8 +87,8 @@ def _unpacked(uri: str, folder: Path) -> tuple[str, list[Finding]]:
     """The uri with the folder that its archive was unpacked as, if it names one, and what was left out."""
     parts = _URI.fullmatch(uri)
     path = Path(parts["path"]) if parts else Path()
-    # Tars of a web data set are read as they are.
-    if parts is None or not is_archive(path) or parts["kind"] == "webdataset:":
+    # The tars of webdataset: are read as they are.
+    if parts is None or parts["kind"] == _READ_PACKED or not is_archive(path):
         return uri, []
     target = folder / path.name
     findings = unpack(path, target)

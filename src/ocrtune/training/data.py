@@ -25,7 +25,7 @@ from ocrtune.data.held_out import held_out_source, spread
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.mixed_stream import open_data_stream
 from ocrtune.data.mixing import Mixture, make_mixture, read_data
-from ocrtune.data.streams import is_streamed
+from ocrtune.data.streams import Stream, is_streamed
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
 from ocrtune.inputs.streamed import SkipLimit, StreamedExamples
@@ -49,11 +49,13 @@ class StreamSteps:
         total: Of the run.
         per_epoch: Of a pass over the pages; None without end.
         size: Examples of one.
+        num_examples: Of the run; the last step may have fewer than others.
     """
 
     total: int
     per_epoch: int | None
     size: int
+    num_examples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ class TrainingData:
         skipped: Pages left out, one finding each.
         materials: What pages of a stream are made of beside its recipe, such as fonts; of files, how many there are.
         mixture: How many pages of which source come in an epoch; None of a stream.
-        steps: Of a stream; None of pages that were all measured.
+        stream: Where examples come from one by one; None of pages that were all measured.
+        steps: Of a run on a stream.
     """
 
     train: EncodedExamples | StreamedExamples
@@ -76,12 +79,19 @@ class TrainingData:
     skipped: list[Finding]
     materials: dict[str, str] = field(default_factory=dict)
     mixture: Mixture | None = None
+    stream: Stream | None = None
     steps: StreamSteps | None = None
 
     @property
     def num_examples(self) -> int:
         """Examples of an epoch."""
         return len(self.train) if self.mixture is None else self.mixture.num_examples
+
+    @property
+    def num_train_pages(self) -> int:
+        """Pages learned from; of a stream no more than come in the run."""
+        most = None if self.stream is None else self.stream.num_pages
+        return len(self.train) if most is None else min(most, len(self.train))
 
 
 def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -155,14 +165,16 @@ def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
     size = training.batch_size * training.accumulation_steps * PartialState().num_processes
     per_epoch = None if num_pages is None else math.ceil(num_pages / size)
     if training.max_steps is not None:
-        return StreamSteps(total=training.max_steps, per_epoch=per_epoch, size=size)
+        total = training.max_steps
+        return StreamSteps(total=total, per_epoch=per_epoch, size=size, num_examples=total * size)
     if num_pages is None:
         raise ConfigError(
             [f"training.max_steps: {config.data.title!r} has no end, so the steps must be counted"],
             hint="--set training.max_steps=10000",
         )
-    total = math.ceil(training.epochs * num_pages / size)
-    return StreamSteps(total=total, per_epoch=per_epoch, size=size)
+    # No more: filling the last step would bring some pages once more than others.
+    count = math.ceil(training.epochs * num_pages)
+    return StreamSteps(total=math.ceil(count / size), per_epoch=per_epoch, size=size, num_examples=count)
 
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -181,23 +193,25 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
     left_out = _left_out(of_sources, config)
     usable = _usable(held_out.pages, config, recipe)
     validation = _encoded(usable.pages, config, recipe, tokenizer)
-    count = steps.total * steps.size
+    skipped = [*usable.skipped, *validation.skipped]
+    _check_share(skipped, len(held_out.pages), config)
     return TrainingData(
         train=StreamedExamples(
             stream.page,
-            count,
+            steps.num_examples,
             recipe,
             tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
             on_error=_listing(config) if skips else None,
-            stride=stream.stride(count),
             json_target=_json_target(config),
-            limit=SkipLimit(config.data.max_skipped_share),
+            stride=stream.stride(steps.num_examples),
+            limit=SkipLimit(config.data.max_skipped_share, stream.num_pages),
         ),
         validation=list(validation.examples),
         findings=[*gather_findings(of_sources), *usable.findings],
-        skipped=[*left_out, *usable.skipped, *validation.skipped],
+        skipped=[*left_out, *skipped],
         materials=stream.materials(),
+        stream=stream,
         steps=steps,
     )
 
