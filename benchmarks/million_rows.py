@@ -121,7 +121,7 @@ def check(pages: Any) -> int:
     from ocrtune.data import check_dataset  # noqa: PLC0415
     from ocrtune.families import get_family  # noqa: PLC0415
 
-    check_dataset(pages, get_family("deepseek_ocr"), open_images=False)
+    check_dataset(pages, get_family("deepseek_ocr"), open_images=False, workers=1)
     return len(pages)
 
 

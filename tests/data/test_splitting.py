@@ -1,11 +1,13 @@
 import json
 import os
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from ocrtune.data import check_splits
 from ocrtune.data.splits import Splits
@@ -13,7 +15,7 @@ from ocrtune.data.splitting import PARTS, part_pages, write_split
 from ocrtune.data.units import Likeness
 from ocrtune.errors import SourceError
 from ocrtune.records import EncodedImage, Page
-from ocrtune.sources import read_pages, write_jsonl
+from ocrtune.sources import read_pages, sample_path, write_jsonl
 
 
 def source(sizes, prefix="d"):
@@ -238,3 +240,17 @@ def test_a_run_that_was_cut_off_leaves_no_manifest_and_can_be_done_again(manifes
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["images"]
     write_split([str(manifest)], tmp_path / "out", files="copy")
     assert len(list((tmp_path / "out" / "images").rglob("*.png"))) == 12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_documents_that_show_a_page_saved_again_stay_together(seed, tmp_path):
+    pages = sorted((sample_path("vicksburg_pages") / "images").glob("*.png"))
+    names = [f"{number}.png" for number in range(len(pages))]
+    for path, name in zip(pages, names, strict=True):
+        shutil.copy(path, tmp_path / name)
+    Image.open(pages[0]).convert("L").resize((900, 1350)).save(tmp_path / "again.jpg", quality=40)
+    rows = [{"image": name, "text": name} for name in [*names, "again.jpg"]]
+    (tmp_path / "all.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    write_split([str(tmp_path / "all.jsonl")], tmp_path / "out", validation=0.3, test=0.3, seed=seed)
+    parts = [{page.text for page in part} for part in read_parts(tmp_path / "out").values()]
+    assert any({"0.png", "again.jpg"} <= part for part in parts)

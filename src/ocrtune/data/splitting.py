@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ocrtune.data.part_files import read_sources, require_empty, write_findings, write_parts
-from ocrtune.data.units import EXACT, By, Likeness, Seen, Unit, build_units
+from ocrtune.data.units import NEAR, By, Likeness, Seen, Unit, build_units
 from ocrtune.errors import SourceError
 from ocrtune.progress import track
 from ocrtune.records import Finding, Page
@@ -21,7 +21,7 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 SPLIT_NAME = "split.json"
 
-LIKENESS = EXACT
+LIKENESS = NEAR
 """By what `ocrtune split` tells pages that show the same."""
 
 MOST_NAMES_TOLD = 5

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtune.data.facts import image_digest
+from ocrtune.data.fingerprints import MOST_BITS, find_near_duplicates, fingerprint, shape_of
 from ocrtune.data.splits import draw_document
 from ocrtune.errors import ImageError, OcrtuneError
 from ocrtune.records import Finding, ImageSource, Page
+from ocrtune.sources import open_image
 from ocrtune.sources.importing import page_left_out
 
 By = Literal["document", "page"]
@@ -58,6 +60,20 @@ def find_equal(fingerprints: NDArray[np.uint64], most_bits: int) -> list[list[in
 
 EXACT = Likeness(fingerprint=exact_fingerprint, find_groups=find_equal, most_bits={"": 0})
 """The same file, or the same pixels."""
+
+
+def near_fingerprint(source: ImageSource) -> Fingerprint:
+    """By which two scans of a page are known, and how wide the image is beside its height.
+
+    Raises:
+        ImageError: It cannot be opened.
+    """
+    image = open_image(source)
+    return shape_of(image.size), fingerprint(image)
+
+
+NEAR = Likeness(fingerprint=near_fingerprint, find_groups=find_near_duplicates, most_bits=MOST_BITS)
+"""The same page, also where it was scanned or saved once more; every image is decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
