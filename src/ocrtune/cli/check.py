@@ -16,6 +16,7 @@ from ocrtune.inputs import InputsRecipe, Tokenizer
 from ocrtune.inputs.budget import TokenBudget
 from ocrtune.inputs.recipe import parse_mode
 from ocrtune.progress import say
+from ocrtune.reports.data_page import write_data_page
 from ocrtune.sources.image_paths import DATA_ROOT
 
 INTERRUPTED = 130
@@ -65,6 +66,10 @@ def command(
         Path | None,
         typer.Option(help="JSONL of image and text that another OCR read, to compare texts with."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write findings, histograms and pictures of the worst pages as one file."),
+    ] = None,
     fix_out: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +103,8 @@ def command(
         _tell_how_to_go_on(resume)
         raise typer.Exit(INTERRUPTED) from None
     _print(check, as_json=json)
+    if html is not None:
+        _write_html(pages, validation, check, html)
     if fix_out is not None:
         _write_repaired(pages, fix_out, check)
     if check.totals()["errors"]:
@@ -117,6 +124,12 @@ def _tell_how_to_go_on(resume: Path | None) -> None:
         say("stopped; with --resume FILE a check that is stopped goes on where it was")
     else:
         say(f"stopped; the same command goes on where it was, by {resume}")
+
+
+def _write_html(uri: str, validation: str | None, check: DatasetCheck, path: Path) -> None:
+    sources = [read_some(each).pages for each in (uri, validation) if each is not None]
+    write_data_page(check, sources, path, title=uri)
+    say(f"findings with pictures: {path}")
 
 
 def _write_repaired(uri: str, path: Path, check: DatasetCheck) -> None:
