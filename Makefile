@@ -25,6 +25,7 @@ bench: $(STAMP)
 	$(TEST_ENV) $(BIN)/python benchmarks/encode.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training_step.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/synth.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/million_rows.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/tables.py

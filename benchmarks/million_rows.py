@@ -18,6 +18,7 @@ from typing import Any
 
 ROWS = 1_000_000
 ROWS_OF_A_DOCUMENT = 200
+SHARDS = 200
 STREAMED = 200_000
 """Pages asked for one by one in a random order, as training does."""
 
@@ -120,7 +121,7 @@ def check(pages: Any) -> int:
     from ocrtune.data import check_dataset  # noqa: PLC0415
     from ocrtune.families import get_family  # noqa: PLC0415
 
-    check_dataset(pages, get_family("deepseek_ocr"), open_images=False)
+    check_dataset(pages, get_family("deepseek_ocr"), open_images=False, workers=1)
     return len(pages)
 
 
@@ -133,6 +134,36 @@ def stream(pages: Any) -> int:
     return len(order)
 
 
+def open_shards(_: Path) -> Any:
+    """A million pages in tars, an image and a text each, as their headers would be kept; no tar is written."""
+    import numpy as np  # noqa: PLC0415
+
+    from ocrtune.sources.shards.files import Shard  # noqa: PLC0415
+    from ocrtune.sources.shards.pages import Piece  # noqa: PLC0415
+    from ocrtune.sources.shards.tar_pages import Index, TarPages  # noqa: PLC0415
+
+    shards = [Shard(path=Path(f"{number}.tar"), name=f"{number}.tar") for number in range(SHARDS)]
+    pieces = [Piece(name=shard.name, num_pages=ROWS // SHARDS, num_bytes=2**30) for shard in shards]
+    index = Index()
+    index.firsts.frombytes(np.arange(2, 2 * ROWS + 1, 2, dtype=np.int64).tobytes())
+    index.starts.frombytes(np.arange(2 * ROWS, dtype=np.int64).tobytes())
+    index.sizes.frombytes(np.full(2 * ROWS, 20_000, dtype=np.uint32).tobytes())
+    index.roles.frombytes(np.tile(np.array([0, 1], dtype=np.uint8), ROWS).tobytes())
+    index.repeated.frombytes(bytes(ROWS))
+    return TarPages(shards, pieces, index)
+
+
+def order_shards(pages: Any) -> int:
+    """Three epochs, as many as a process keeps."""
+    from ocrtune.data.shard_order import ORDERS_KEPT, ShardOrder  # noqa: PLC0415
+
+    sizes = [piece.num_pages for piece in pages.pieces]
+    order = ShardOrder(sizes, seed=0, lanes=32, batch_size=8, shuffle_pages=1000)
+    for epoch in range(ORDERS_KEPT):
+        order.place(epoch * len(pages))
+    return ORDERS_KEPT * len(pages)
+
+
 Step = tuple[Callable[[Path], Any], Callable[[Any], int]]
 STEPS: dict[str, Step] = {
     "json.loads of every line": (lambda manifest: manifest, load_lines),
@@ -140,6 +171,7 @@ STEPS: dict[str, Step] = {
     "split by document": (open_pages, split),
     "check, images left aside": (open_pages, check),
     "pages in random order": (open_pages, stream),
+    "shard order of an epoch": (open_shards, order_shards),
 }
 
 if __name__ == "__main__":

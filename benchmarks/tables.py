@@ -53,6 +53,8 @@ def numbers() -> str:
         training_part(read("training_step")),
         encoding_part(read("encode")),
         synth_part(read("synth")),
+        streaming_part(read("streaming")),
+        million_part(read("million_rows")),
     )
     return "\n" + "\n".join(parts) + "\n"
 
@@ -142,6 +144,31 @@ def encoding_part(result: Mapping[str, Any]) -> str:
 mode {result["mode"]}, beside PIL's decoding and resizing alone; medians of {result["rounds"]} pairs.
 
 {table(heads, rows, left=1)}"""
+
+
+def million_part(result: Mapping[str, Any]) -> str:
+    """What a manifest of a million rows costs."""
+    rows = [
+        (step["name"], f"{step['rows_per_s']:,}", f"{step['times_baseline']:.1f}×", f"{step['memory_mb']} MB")
+        for step in result["steps"]
+    ]
+    heads = ("step", "rows a second", "time beside the first", "memory at most")
+    return f"""**A manifest of {result["rows"]:,} rows** (`python benchmarks/million_rows.py`), one process each; memory is beyond an
+interpreter with the package.
+
+{table(heads, rows, left=1)}"""
+
+
+def streaming_part(result: Mapping[str, Any]) -> str:
+    """How fast shards are read."""
+    rows = [
+        (row["name"], row["read"], f"{row['pages_per_s']:,}", f"{row['times_baseline']:.2f}×")
+        for row in result["rows"]
+    ]
+    heads = ("source", "what is read", "pages a second", "beside a folder")
+    return f"""**Shards** (`python benchmarks/streaming.py`), one core, {result["pages"]:,} lines of {result["mean_image_bytes"]:,} bytes.
+
+{table(heads, rows, left=2)}"""
 
 
 def synth_part(result: Mapping[str, Any]) -> str:

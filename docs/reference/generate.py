@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from ocrtune.cli.app import app
 from ocrtune.config import PRESETS, Config, ModeSection, preset_text
+from ocrtune.data import CODES
 
 HERE = Path(__file__).parent
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+?)(?=^    \w+: |\Z)", re.MULTILINE | re.DOTALL)
@@ -85,6 +86,23 @@ def _rows(section: type[BaseModel]) -> Iterator[str]:
         yield f"| `{name}` | {default} | {_cell(meanings[name])} |"
 
 
+def findings_page() -> str:
+    """Every code of a finding, with the gravest severity it comes with."""
+    lines = [
+        "# Findings",
+        "",
+        "Codes stay the same from version to version; `--allow CODE` and `data.allow` make warnings of errors.",
+        "[What `ocrtune check` finds](../guides/check.md) tells more about those of texts, prompts and images.",
+        "",
+        "| code | severity | what it is |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{code}` | {known.severity} | {_cell(known.title)} |" for code, known in sorted(CODES.items())
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _meanings(section: type[BaseModel]) -> Iterator[tuple[str, str]]:
     docstring = section.__doc__ or ""
     _, _, attributes = docstring.partition("Attributes:\n")
@@ -112,8 +130,12 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
-    for name, page in (("config.md", config_page()), ("cli.md", cli_page())):
+    """Write all pages."""
+    for name, page in (
+        ("config.md", config_page()),
+        ("cli.md", cli_page()),
+        ("findings.md", findings_page()),
+    ):
         (HERE / name).write_text(page, encoding="utf-8")
         print(f"wrote docs/reference/{name}", file=sys.stderr)
 

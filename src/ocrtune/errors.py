@@ -102,6 +102,20 @@ class OcrtuneError(Exception):
         return "\n".join(parts)
 
 
+def mend_loader_error(error: OcrtuneError) -> None:
+    """Give an error of a data loader's process the message that it was raised with; leave any other alone.
+
+    The loader raises the class anew with one text that holds the whole traceback (torch 2.13).
+    """
+    mark = f"\n{type(error).__module__}.{type(error).__qualname__}: "
+    if not error.message.startswith("Caught ") or mark not in error.message:
+        return
+    told, _, hint = error.message.rpartition(mark)[2].rstrip().partition("\n  hint: ")
+    error.message, _, error.where = told.partition("\n  where: ")
+    error.hint = hint
+    error.args = (error.message,)
+
+
 class ConfigError(OcrtuneError):
     """The configuration is wrong; `problems` lists every mistake found, one line each."""
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -30,20 +30,27 @@ def say(message: str) -> None:
     talk().print(message, markup=False)
 
 
-def track(items: Iterable[Item], description: str, *, total: int | None = None) -> Iterator[Item]:
+def track(
+    items: Iterable[Item],
+    description: str,
+    *,
+    total: int | None = None,
+    size: Callable[[Item], int] = lambda _: 1,
+) -> Iterator[Item]:
     """The items as they are, with progress shown while they are worked on.
 
     Args:
         items: What is worked on.
         description: What is done to them, such as `predicting`.
         total: How many; asked of `items` without it, and unknown if it cannot say.
+        size: By how many an item counts, such as the pages of a chunk.
     """
     if total is None:
         total = len(items) if isinstance(items, Sized) else None
     if talk().is_terminal:
-        yield from _track_on_terminal(items, description, total)
+        yield from _track_on_terminal(items, description, total, size)
     else:
-        yield from _track_in_lines(items, description, total)
+        yield from _track_in_lines(items, description, total, size)
 
 
 def bar_columns() -> tuple[
@@ -60,20 +67,26 @@ def bar_columns() -> tuple[
     )
 
 
-def _track_on_terminal(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+def _track_on_terminal(
+    items: Iterable[Item], description: str, total: int | None, size: Callable[[Item], int]
+) -> Iterator[Item]:
     with Progress(*bar_columns(), console=talk(), transient=True) as progress:
         task = progress.add_task(description, total=total)
         for item in items:
             yield item
-            progress.advance(task)
+            progress.advance(task, size(item))
 
 
-def _track_in_lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+def _track_in_lines(
+    items: Iterable[Item], description: str, total: int | None, size: Callable[[Item], int]
+) -> Iterator[Item]:
     start = said = time.monotonic()
-    for done, item in enumerate(items):
+    done = 0
+    for item in items:
         now = time.monotonic()
         if now - said >= PLAIN_LINE_EVERY_S:
             said = now
             of_total = "" if total is None else f" of {total}"
             say(f"{description}: {done}{of_total}, {now - start:.0f} s")
         yield item
+        done += size(item)

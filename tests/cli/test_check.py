@@ -6,7 +6,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ocrtune.cli.check import command
-from ocrtune.errors import ModeError
+from ocrtune.errors import ConfigError, ModeError
 from ocrtune.sources import write_jsonl
 
 app = typer.Typer()
@@ -75,3 +75,44 @@ def test_a_prompt_is_checked_for_the_family(manifest):
 def test_an_unknown_family_is_raised_for_the_command_line_to_report():
     with pytest.raises(ModeError):
         run("builtin", "--family", "deepseek")
+
+
+def test_allowed_errors_do_not_fail(manifest):
+    result = run(manifest, "--allow", "image", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["errors"] == 0
+    with pytest.raises(ConfigError, match="did you mean 'image'"):
+        run(manifest, "--allow", "imag")
+
+
+def test_images_may_be_left_aside(manifest):
+    result = run(manifest, "--no-images")
+    assert result.exit_code == 0
+    assert "image:" not in result.stderr
+
+
+def test_a_stopped_check_says_how_to_go_on(manifest, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ocrtune.data.collecting.look_at_pages", stop)
+    result = run(manifest, "--resume", str(tmp_path / "journal"))
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.stderr
+    assert "--resume FILE" in run(manifest).stderr
+
+
+def test_the_check_goes_on_from_its_journal(manifest, tmp_path):
+    results = [run(manifest, "--resume", str(tmp_path / "journal"), "--json") for _ in range(2)]
+    assert results[0].stdout == results[1].stdout
+
+
+def test_tokens_need_a_family(manifest):
+    with pytest.raises(ModeError, match="family"):
+        run(manifest, "--mode", "base")
+
+
+def test_a_repaired_manifest_is_written(manifest, tmp_path):
+    result = run(manifest, "--fix-out", str(tmp_path / "fixed.jsonl"))
+    assert "2 pages, 1 of them repaired, 0 doubles left out" in result.stderr
+    assert "coop" in (tmp_path / "fixed.jsonl").read_text()

@@ -41,3 +41,8 @@ def test_sound_files_of_any_kind_exit_with_0(tmp_path):
 def test_options_need_a_kind(table, tmp_path):
     with pytest.raises(SourceError, match="auto is none"):
         run("auto", table, "--option", "image=scan", "-o", tmp_path / "out")
+
+
+def test_a_data_set_of_the_hub_is_a_kind(tmp_path):
+    with pytest.raises(SourceError, match="'nobody/gone' cannot be reached"):
+        run("hub", "nobody/gone", "--option", "split=train[:10%]", "-o", tmp_path / "out")

@@ -24,6 +24,7 @@ PAGES = (
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",
     "docs/guides/your-data.md",
+    "docs/guides/check.md",
     "docs/concepts/inputs.md",
     "docs/concepts/models.md",
     "docs/concepts/precision.md",

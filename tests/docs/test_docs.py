@@ -16,7 +16,7 @@ def load_generator():
     return module
 
 
-@pytest.mark.parametrize("page", ["config", "cli"])
+@pytest.mark.parametrize("page", ["config", "cli", "findings"])
 def test_the_reference_equals_the_code(page):
     written = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
     assert written == getattr(load_generator(), f"{page}_page")(), "run `make docs`"

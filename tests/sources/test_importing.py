@@ -79,3 +79,12 @@ def test_no_page_left_is_an_error_that_names_the_list(scans, tmp_path):
     with pytest.raises(SourceError, match="no page is left") as caught:
         import_pages([str(scans / "broken.png")], tmp_path / "out")
     assert "findings.jsonl" in caught.value.hint
+
+
+def test_a_file_that_lies_there_already_is_left_alone(scans, tmp_path):
+    (tmp_path / "out" / "images").mkdir(parents=True)
+    (tmp_path / "out" / "images" / "b.jpg").write_bytes(b"somebody's")
+    import_pages([str(scans / "b.jpg")], tmp_path / "out")
+    assert (tmp_path / "out" / "images" / "b.jpg").read_bytes() == b"somebody's"
+    (page,) = read_pages(str(tmp_path / "out"))
+    assert page.images[0].read_bytes() == (scans / "b.jpg").read_bytes()

@@ -82,8 +82,9 @@ def test_regions_come_back_from_the_other_formats(book, tmp_path, first, check_v
 
 TEXTS = st.text(
     st.one_of(
-        st.sampled_from("<&>\"']]>;#\x01\x0b\x1f\ufffe\u0301\u200f\u00ad😀שלוםमस्ते"),
-        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("<&>\"']]>;#\x01\x0b\x1f\ufffe\u0301\u200f😀שלוםमस्ते"),
+        # Readers make a hyphen of a soft one at the end of a line, and leave others out.
+        st.characters(exclude_categories=["Cs"], exclude_characters="\u00ad"),
     ),
     min_size=1,
     max_size=30,

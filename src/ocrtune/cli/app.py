@@ -14,7 +14,9 @@ from ocrtune.cli import (
     export_data,
     importing,
     predict,
+    sample,
     show,
+    split,
     synth,
     train,
 )
@@ -36,6 +38,8 @@ app.command("demo")(demo.command)
 app.command("show")(show.command)
 app.command("synth")(synth.command)
 app.command("import")(importing.command)
+app.command("split")(split.command)
+app.command("sample")(sample.command)
 app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)

@@ -1,5 +1,6 @@
 """`ocrtune import`: pages of other formats as a folder of images with a manifest."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from ocrtune.cli.printing import print_findings, print_json
 from ocrtune.data import gather_findings
 from ocrtune.errors import SourceError
 from ocrtune.progress import say
+from ocrtune.records import Finding
 from ocrtune.sources.importing import FINDINGS_NAME, import_pages
 
 
@@ -28,12 +30,14 @@ class Kind(StrEnum):
     CHAT = "chat"
     WEBDATASET = "webdataset"
     PARQUET = "parquet"
+    HUB = "hub"
 
 
 def command(
     kind: Annotated[Kind, typer.Argument(help="What the files are; auto tells by their content.")],
     files: Annotated[
-        list[str], typer.Argument(help="Files, folders, or archives of them: .zip, .tar, .tar.gz.")
+        list[str],
+        typer.Argument(help="Files, folders, archives of them (.zip, .tar, .tar.gz), or names of data sets."),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
@@ -45,7 +49,7 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables, chats or shards as images with a manifest, cut and rendered once.
+    """Write pages of folders, PDFs, PAGE XML, ALTO, hOCR, tables, chats, shards or data sets of a hub as images with a manifest, cut and rendered once.
 
     An archive is unpacked into a folder `unpacked` beside the manifest first, if it is safe to.
 
@@ -58,20 +62,29 @@ def command(
     findings = gather_findings(imported.findings)
     print_findings(findings)
     say(f"{imported.num_pages} pages: {imported.manifest}")
-    errors = sum(finding.severity == "error" for finding in imported.findings)
-    if errors:
-        say(f"{errors} errors, their pages are left out: {out / FINDINGS_NAME}")
     if json:
         print_json(
             {
                 "manifest": str(imported.manifest),
                 "pages": imported.num_pages,
-                "errors": errors,
+                "errors": count_errors(imported.findings),
                 "findings": [finding.as_dict() for finding in findings],
             }
         )
+    exit_for_errors(imported.findings, out)
+
+
+def exit_for_errors(findings: Sequence[Finding], out: Path) -> None:
+    """Say how many errors were found, and exit with 1 if there are any."""
+    errors = count_errors(findings)
     if errors:
+        say(f"{errors} errors, their pages are left out: {out / FINDINGS_NAME}")
         raise typer.Exit(1)
+
+
+def count_errors(findings: Sequence[Finding]) -> int:
+    """How many of the findings are errors."""
+    return sum(finding.severity == "error" for finding in findings)
 
 
 def _uri(kind: Kind, file: str, options: list[str]) -> str:

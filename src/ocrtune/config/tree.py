@@ -90,6 +90,7 @@ class DataSection(Section):
             the keys in the schema's order.
         shuffle_pages: Of shards: pages that are shuffled with each other, which follow each other in a shard; the more,
             the better mixed, and the more is read anew or kept in memory.
+        allow: Codes of findings whose errors are only warned of.
     """
 
     uri: str | None = None
@@ -104,6 +105,7 @@ class DataSection(Section):
     max_skipped_share: Share = 0.1
     json_schema: str | None = None
     shuffle_pages: Positive = 1000
+    allow: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "DataSection":

@@ -55,6 +55,7 @@ class ExampleMaker:
     prompt: str | None
     normalization: Normalization
     with_targets: bool = True
+    json_target: JsonTarget | None = None
 
     def __call__(self, page: Page) -> Example:
         """The example of a page.
@@ -68,6 +69,7 @@ class ExampleMaker:
             prompt=self.prompt,
             normalization=self.normalization,
             with_targets=self.with_targets,
+            json_target=self.json_target,
         )
 
 

@@ -40,7 +40,7 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """Pages of a stream as those of one source among others.
+    """A stream whose pages have the names and prompts of a source.
 
     Attributes:
         stream: Gives the pages.
@@ -50,9 +50,31 @@ class Renamed:
     stream: Stream
     rename: OfSource
 
+    @property
+    def num_pages(self) -> int | None:
+        """Of the stream."""
+        return self.stream.num_pages
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """Of the stream."""
+        return self.stream.findings
+
     def page(self, number: int) -> Page:
         """The page of this number, 0 and up."""
         return self.rename(self.stream.page(number))
+
+    def first(self, count: int) -> list[Page]:
+        """Those of the stream that stand for all."""
+        return [self.rename(page) for page in self.stream.first(count)]
+
+    def stride(self, count: int) -> int:
+        """Of the stream."""
+        return self.stream.stride(count)
+
+    def materials(self) -> dict[str, str]:
+        """Of the stream."""
+        return self.stream.materials()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +87,10 @@ class MixedStream:
     Attributes:
         parts: Give a page by number.
         weights: One for each.
-        seed: Draws the order within each block.
+        seed: Draws the order of parts, the same in each block.
         findings: What was odd about where the pages are read from.
         facts: What pages and their order depend on beside the recipe, by kind.
+        sizes: Pages of each part, None without end; empty where nobody asks.
         num_pages: None: there is no end.
     """
 
@@ -76,6 +99,7 @@ class MixedStream:
     seed: int
     findings: Sequence[Finding] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    sizes: tuple[int | None, ...] = ()
     num_pages: int | None = field(default=None, init=False)
     _counts: tuple[int, ...] = field(init=False)
 
@@ -95,8 +119,8 @@ class MixedStream:
         return [self.page(number) for number in track(range(count), "reading pages")]
 
     def stride(self, count: int) -> int:
-        """Numbers beyond the run's own."""
-        return count
+        """Whole blocks beyond the run's own numbers: what stands for a page is of the same part."""
+        return -(-count // SLOTS) * SLOTS
 
     def materials(self) -> dict[str, str]:
         """What pages and their order depend on beside the recipe, by kind."""
@@ -105,27 +129,27 @@ class MixedStream:
     def locate(self, number: int) -> tuple[int, int]:
         """Which part a number belongs to, and the number of its page there."""
         block, slot = divmod(number, SLOTS)
-        parts, ranks = _block(self._counts, self.seed, block)
+        parts, ranks = _block(self._counts, self.seed)
         part = int(parts[slot])
         return part, block * self._counts[part] + int(ranks[slot])
 
     def count(self, numbers: int) -> list[int]:
         """How many of the first numbers belong to each part."""
         blocks, slots = divmod(numbers, SLOTS)
-        parts, _ = _block(self._counts, self.seed, blocks)
+        parts, _ = _block(self._counts, self.seed)
         rest = np.bincount(parts[:slots], minlength=len(self._counts))
         return [blocks * whole + int(more) for whole, more in zip(self._counts, rest, strict=True)]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _order(count: int, seed: int, each: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, count, each)).permutation(count)
 
 
 @lru_cache(maxsize=4)
-def _block(counts: tuple[int, ...], seed: int, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """int64 (SLOTS,) twice: the part of each slot, and how many earlier slots of the block belong to it."""
-    parts = np.random.default_rng((seed, block)).permutation(np.repeat(np.arange(len(counts)), counts))
+def _block(counts: tuple[int, ...], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """int64 (SLOTS,) twice: the part of each slot of any block, and how many earlier slots belong to it."""
+    parts = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     ranks = np.empty_like(parts)
     for part, count in enumerate(counts):
         ranks[parts == part] = np.arange(count)
@@ -143,35 +167,79 @@ def open_data_stream(data: DataSection, *, seed: int, lanes: int, batch_size: in
     """
     sections = data.mixed
     _require_weights(sections)
-    names = name_sources(sections) if len(sections) > 1 else ("",)
-    if len(sections) == 1 and not sections[0].prompts:
-        return open_stream(
+    if len(sections) == 1:
+        stream = open_stream(
             sections[0].uri, seed=seed, lanes=lanes, batch_size=batch_size, shuffle_pages=data.shuffle_pages
         )
+        return Renamed(stream, of_source(sections[0], "", seed)) if sections[0].prompts else stream
+    names = name_sources(sections)
     opened = [_open_part(*each, data.shuffle_pages, seed) for each in zip(sections, names, strict=True)]
     return MixedStream(
-        [make for make, _, _ in opened],
+        [part.make for part in opened],
         tuple(section.weight or 1.0 for section in sections),
         seed,
-        findings=[finding for _, findings, _ in opened for finding in findings],
+        findings=[finding for part in opened for finding in part.findings],
         facts={
             f"{name}/{kind}": fact
-            for name, (_, _, facts) in zip(names, opened, strict=True)
-            for kind, fact in facts.items()
+            for name, part in zip(names, opened, strict=True)
+            for kind, fact in part.facts.items()
         },
+        sizes=tuple(part.num_pages for part in opened),
     )
 
 
-Part = tuple[Callable[[int], Page], Sequence[Finding], dict[str, str]]
+def mixture_rows(stream: Stream, data: DataSection, num_examples: int) -> list[dict[str, object]]:
+    """One row for each source of a stream that `open_data_stream` gave, as `Mixture.as_rows` has them.
+
+    Args:
+        stream: The pages.
+        data: The section it was opened for.
+        num_examples: How many were learned from. What stood for pages left out was of the same source.
+    """
+    is_mixed = isinstance(stream, MixedStream)
+    sizes = stream.sizes if isinstance(stream, MixedStream) else (stream.num_pages,)
+    seen = stream.count(num_examples) if isinstance(stream, MixedStream) else [num_examples]
+    names = name_sources(data.mixed)
+    return [
+        {
+            "name": name,
+            "uri": section.uri,
+            "pages": size,
+            # Sources of a mixture come to their ends at different times.
+            "examples_per_epoch": None if is_mixed else size,
+            "examples_seen": count,
+        }
+        for section, name, size, count in zip(data.mixed, names, sizes, seen, strict=True)
+    ]
 
 
-def _open_part(section: SourceSection, name: str, shuffle_pages: int, seed: int) -> Part:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A source of a mixture: what gives its pages by number, how many there are, and what was odd about it."""
+
+    make: Callable[[int], Page]
+    num_pages: int | None
+    findings: Sequence[Finding]
+    facts: dict[str, str]
+
+
+def _open_part(section: SourceSection, name: str, shuffle_pages: int, seed: int) -> _Part:
     if is_stream(section.uri):
         stream = open_stream(section.uri, seed=seed, shuffle_pages=shuffle_pages)
-        return Renamed(stream, of_source(section, name, seed)).page, stream.findings, stream.materials()
+        return _Part(
+            make=Renamed(stream, of_source(section, name, seed)).page,
+            num_pages=stream.num_pages,
+            findings=stream.findings,
+            facts=stream.materials(),
+        )
     source = read_source(section.uri)
     pages = part_of_source(section, name, source.pages, seed)
-    return Rounds(pages, seed).page, source.findings, {"pages": str(len(pages))}
+    return _Part(
+        make=Rounds(pages, seed).page,
+        num_pages=len(pages),
+        findings=source.findings,
+        facts={"pages": str(len(pages))},
+    )
 
 
 def _require_weights(sections: Sequence[SourceSection]) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from ocrtune.data.fingerprints import Fingerprints, fingerprint
 from ocrtune.data.ink import look_for_ink
-from ocrtune.errors import ImageError
+from ocrtune.errors import SourceError
 from ocrtune.records import Finding, ImageSource, Page
 from ocrtune.sources import open_image
 from ocrtune.sources.images import FileFacts, file_facts
@@ -37,6 +38,7 @@ class Picture:
         ink_px: Pixels of ink when the image is made about 2 megapixels at most; None where nobody looked.
         letters: About how many letters stand in its lines; 0 where no lines are seen.
         x_height_px: Height of its small letters in its own pixels; None where no lines are seen.
+        fingerprint: By which pictures are known that look alike; None where there is nothing to see.
     """
 
     digest: bytes
@@ -45,6 +47,7 @@ class Picture:
     ink_px: int | None = None
     letters: int = 0
     x_height_px: float | None = None
+    fingerprint: Fingerprints | None = None
 
     @property
     def num_frames(self) -> int:
@@ -69,6 +72,7 @@ def look_at(source: ImageSource) -> Picture:
         ink_px=ink.ink_px,
         letters=ink.letters,
         x_height_px=ink.x_height_px,
+        fingerprint=fingerprint(image),
     )
 
 
@@ -79,7 +83,7 @@ def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
     for source in page.images:
         try:
             picture = look_at(source)
-        except ImageError as error:
+        except SourceError as error:
             findings.append(
                 Finding(
                     code=error.code,

@@ -153,7 +153,8 @@ def _single_document(pages: Sequence[Page], free: NDArray[np.bool_]) -> ConfigEr
     document = pages[int(np.flatnonzero(free)[0])].document
     return ConfigError(
         [f"data.validation_fraction: {document!r} is the only document, and none is ever cut in two"],
-        hint="name `document` in the manifest, give data.validation_uri, or set validation_fraction to 0",
+        hint="name `document` in the manifest, read a PDF with document_pages=20, give data.validation_uri, or set "
+        "validation_fraction to 0",
     )
 
 

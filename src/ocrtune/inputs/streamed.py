@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from ocrtune.data import build_example
+from ocrtune.data import JsonTarget, build_example
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SourceError, TooManySkipped
 from ocrtune.inputs.encode import encode
 from ocrtune.inputs.recipe import InputsRecipe
@@ -21,7 +21,7 @@ MOST_TRIED = 20
 """Pages in a row that cannot be used before that is taken for a mistake in the recipe."""
 
 LOOKED_BACK = 1000
-"""Pages asked for last, among which skipped ones are counted."""
+"""Pages asked for last, among which skipped ones are counted; of a stream of fewer pages as many as it has."""
 
 
 class SkipLimit:
@@ -30,11 +30,13 @@ class SkipLimit:
     Args:
         most_share: Of the last `LOOKED_BACK` pages asked for, no more than this share may be left out. In the first ones
             of a run no more than that number, so that one broken page at the start stops nothing.
+        num_pages: Of the stream: where they are fewer, so many are looked back on; None without end.
     """
 
-    def __init__(self, most_share: float) -> None:
-        self._most_share = most_share
-        self._last: deque[str] = deque(maxlen=LOOKED_BACK)
+    def __init__(self, most_share: float, num_pages: int | None = None) -> None:
+        looked_back = min(LOOKED_BACK, num_pages or LOOKED_BACK)
+        self._most = max(most_share * looked_back, 1)
+        self._last: deque[str] = deque(maxlen=looked_back)
 
     def count(self, code: str = "") -> None:
         """Count a page, with the code of why it is left out or none.
@@ -46,7 +48,7 @@ class SkipLimit:
         if not code:
             return
         reasons = Counter(filter(None, self._last))
-        if reasons.total() > self._most_share * LOOKED_BACK:
+        if reasons.total() > self._most:
             told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
             raise TooManySkipped(
                 f"{reasons.total()} of the last {len(self._last)} pages are left out: {told}",
@@ -70,6 +72,7 @@ class StreamedExamples(Sequence[ModelInputs]):
         on_error: The same of each page that cannot be used for another reason, such as a broken image.
         stride: How far apart the numbers are of pages that stand in for each other; without it `count`.
         limit: Counts what is left out.
+        json_target: What every text must be as JSON.
 
     Raises:
         OcrtuneError: A page cannot be used, or `MOST_TRIED` in a row.
@@ -87,6 +90,7 @@ class StreamedExamples(Sequence[ModelInputs]):
         on_error: Tell | None = None,
         stride: int | None = None,
         limit: SkipLimit | None = None,
+        json_target: JsonTarget | None = None,
     ) -> None:
         self._make_page = make_page
         self._on_too_long = on_too_long
@@ -96,6 +100,7 @@ class StreamedExamples(Sequence[ModelInputs]):
         self._recipe = recipe
         self._tokenizer = tokenizer
         self._limit = limit
+        self._json_target = json_target
 
     def __len__(self) -> int:
         return self._count
@@ -125,7 +130,11 @@ class StreamedExamples(Sequence[ModelInputs]):
         page = self._make_page(number)
         try:
             example = build_example(
-                page, recipe.family, prompt=recipe.prompt, normalization=recipe.normalization
+                page,
+                recipe.family,
+                prompt=recipe.prompt,
+                normalization=recipe.normalization,
+                json_target=self._json_target,
             )
             inputs = encode(example, recipe, self._tokenizer)
         except (InputsError, SourceError) as error:

@@ -19,6 +19,8 @@ from ocrtune.sources.folder import (
     walk_folder,
 )
 from ocrtune.sources.folder_options import FolderRequest, parse_folder_request
+from ocrtune.sources.hub.options import parse_hub_request
+from ocrtune.sources.hub.reading import read_hub
 from ocrtune.sources.images import IMAGE_SUFFIXES
 from ocrtune.sources.manifest import ManifestPages, broken_lines, read_manifest
 from ocrtune.sources.pdf.options import PdfRequest, parse_pdf_request
@@ -78,7 +80,8 @@ def read_pages(uri: str) -> Sequence[Page]:
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
             a PDF with a text layer, or a folder of them, also as
             `pdf:PATH?level=page&dpi=200&pages=9-60&target=plain&margin=4`; shards, as `webdataset:shards/{000..099}.tar` or
-            `parquet:PATH?image=COLUMN&text=COLUMN`, or a `.parquet`.
+            `parquet:PATH?image=COLUMN&text=COLUMN`, or a `.parquet`; a data set of a hub, or one in a
+            folder, as `hub:NAME?split=train&image=COLUMN&text=COLUMN`.
 
     Raises:
         SourceError: There is nothing of that name, or nothing in it that can be read.
@@ -99,21 +102,6 @@ def read_source(uri: str) -> SourcePages:
     Raises:
         SourceError: As `read_pages`.
     """
-    request = parse_pdf_request(uri) or parse_request(uri)
-    if request is not None:
-        _require(request.path, uri)
-        return _read_request(request, uri)
-    table = parse_table_request(uri)
-    if table is not None:
-        _require(table.path, uri)
-        return _read_table(table, uri)
-    images = parse_folder_request(uri)
-    if images is not None:
-        _require(images.path, uri)
-        return _read_images(images, uri)
-    shards = parse_shard_request(uri)
-    if shards is not None:
-        return _usable(*read_shards(shards), "shards", uri)
     if uri == BUILTIN:
         return _read_manifest(sample_path("vicksburg_lines") / MANIFEST_NAME)
     if uri.startswith(SYNTH):
@@ -121,7 +109,28 @@ def read_source(uri: str) -> SourcePages:
             f"{uri!r} is a stream of synthetic pages without end",
             hint=f"write some as files: `ocrtune synth {uri.removeprefix(SYNTH)} -o pages/`",
         )
-    path = Path(uri)
+    return _read_named_kind(uri) or _read_path(Path(uri), uri)
+
+
+def _read_named_kind(uri: str) -> SourcePages | None:
+    """The pages of a uri that begins with the name of a kind; None for a plain path."""
+    hub, shards = parse_hub_request(uri), parse_shard_request(uri)
+    if hub is not None:
+        return _usable(*read_hub(hub), "data set", uri)
+    if shards is not None:
+        return _usable(*read_shards(shards), "shards", uri)
+    request = (
+        parse_pdf_request(uri) or parse_request(uri) or parse_table_request(uri) or parse_folder_request(uri)
+    )
+    if request is None:
+        return None
+    _require(request.path, uri)
+    if isinstance(request, TableRequest):
+        return _read_table(request, uri)
+    return _read_images(request, uri) if isinstance(request, FolderRequest) else _read_request(request, uri)
+
+
+def _read_path(path: Path, uri: str) -> SourcePages:
     _require(path, uri)
     return _read_folder(path, uri) if path.is_dir() else _read_file(path, uri)
 
@@ -210,6 +219,8 @@ def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str)
     """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
         reasons = [finding for finding in findings if finding.severity != "note"] or findings
+        # What is told first, and whose hint is given, is what keeps pages from being read.
+        reasons = sorted(reasons, key=lambda finding: finding.severity != "error")
         told = [f"  - {finding.message} ({finding.where})" for finding in reasons[:MOST_FINDINGS_TOLD]]
         more = [f"  - and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
         raise SourceError(

@@ -19,11 +19,13 @@ from ocrtune.data import (
     gather_findings,
     split_by_document,
 )
+from ocrtune.data.codes import severities
 from ocrtune.data.examples import ExampleMaker
 from ocrtune.data.held_out import held_out_source, spread
+from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.mixed_stream import open_data_stream
 from ocrtune.data.mixing import Mixture, make_mixture, read_data
-from ocrtune.data.streams import is_streamed
+from ocrtune.data.streams import Stream, is_streamed
 from ocrtune.errors import ConfigError, TrainingError
 from ocrtune.inputs import EncodedExamples, InputsRecipe, Tokenizer
 from ocrtune.inputs.streamed import SkipLimit, StreamedExamples
@@ -47,11 +49,13 @@ class StreamSteps:
         total: Of the run.
         per_epoch: Of a pass over the pages; None without end.
         size: Examples of one.
+        num_examples: Of the run; the last step may have fewer than others.
     """
 
     total: int
     per_epoch: int | None
     size: int
+    num_examples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,8 @@ class TrainingData:
         skipped: Pages left out, one finding each.
         materials: What pages of a stream are made of beside its recipe, such as fonts; of files, how many there are.
         mixture: How many pages of which source come in an epoch; None of a stream.
-        steps: Of a stream; None of pages that were all measured.
+        stream: Where examples come from one by one; None of pages that were all measured.
+        steps: Of a run on a stream.
     """
 
     train: EncodedExamples | StreamedExamples
@@ -74,12 +79,19 @@ class TrainingData:
     skipped: list[Finding]
     materials: dict[str, str] = field(default_factory=dict)
     mixture: Mixture | None = None
+    stream: Stream | None = None
     steps: StreamSteps | None = None
 
     @property
     def num_examples(self) -> int:
         """Examples of an epoch."""
         return len(self.train) if self.mixture is None else self.mixture.num_examples
+
+    @property
+    def num_train_pages(self) -> int:
+        """Pages learned from; of a stream no more than come in the run."""
+        most = None if self.stream is None else self.stream.num_pages
+        return len(self.train) if most is None else min(most, len(self.train))
 
 
 def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -153,14 +165,16 @@ def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
     size = training.batch_size * training.accumulation_steps * PartialState().num_processes
     per_epoch = None if num_pages is None else math.ceil(num_pages / size)
     if training.max_steps is not None:
-        return StreamSteps(total=training.max_steps, per_epoch=per_epoch, size=size)
+        total = training.max_steps
+        return StreamSteps(total=total, per_epoch=per_epoch, size=size, num_examples=total * size)
     if num_pages is None:
         raise ConfigError(
             [f"training.max_steps: {config.data.title!r} has no end, so the steps must be counted"],
             hint="--set training.max_steps=10000",
         )
-    total = math.ceil(training.epochs * num_pages / size)
-    return StreamSteps(total=total, per_epoch=per_epoch, size=size)
+    # No more: filling the last step would bring some pages once more than others.
+    count = math.ceil(training.epochs * num_pages)
+    return StreamSteps(total=math.ceil(count / size), per_epoch=per_epoch, size=size, num_examples=count)
 
 
 def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
@@ -179,22 +193,25 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
     left_out = _left_out(of_sources, config)
     usable = _usable(held_out.pages, config, recipe)
     validation = _encoded(usable.pages, config, recipe, tokenizer)
-    count = steps.total * steps.size
+    skipped = [*usable.skipped, *validation.skipped]
+    _check_share(skipped, len(held_out.pages), config)
     return TrainingData(
         train=StreamedExamples(
             stream.page,
-            count,
+            steps.num_examples,
             recipe,
             tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
             on_error=_listing(config) if skips else None,
-            stride=stream.stride(count),
-            limit=SkipLimit(config.data.max_skipped_share),
+            json_target=_json_target(config),
+            stride=stream.stride(steps.num_examples),
+            limit=SkipLimit(config.data.max_skipped_share, stream.num_pages),
         ),
         validation=list(validation.examples),
         findings=[*gather_findings(of_sources), *usable.findings],
-        skipped=[*left_out, *usable.skipped, *validation.skipped],
+        skipped=[*left_out, *skipped],
         materials=stream.materials(),
+        stream=stream,
         steps=steps,
     )
 
@@ -214,6 +231,10 @@ def _refuse_documents(config: Config) -> None:
         raise ConfigError(problems, hint="give held-out pages of their own by data.validation_uri")
 
 
+def _json_target(config: Config) -> JsonTarget | None:
+    return None if config.data.json_schema is None else JsonTarget.read(Path(config.data.json_schema))
+
+
 def _listing(config: Config) -> Callable[[Finding], None]:
     """Lists what is left out while the run goes on, from whatever process."""
     return partial(_list, RunFolder(Path(config.run.folder)).skipped)
@@ -225,7 +246,8 @@ def _list(path: Path, finding: Finding) -> None:
 
 def _left_out(findings: Sequence[Finding], config: Config) -> list[Finding]:
     """The errors of a source: each stands for pages that reading it has left out already."""
-    errors = [finding for finding in findings if finding.severity == "error"]
+    told = severities(findings, config.data.allow)
+    errors = [finding for finding in told if finding.severity == "error"]
     if errors and config.data.on_error == "stop":
         raise _pages_have_errors(gather_findings(errors))
     return errors
@@ -249,8 +271,8 @@ class _Usable:
 
 
 def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usable:
-    rules = _Rules(recipe, open_images=len(pages) <= MOST_PAGES_OPENED)
-    findings = rules.check_all(pages)
+    rules = _Rules(recipe, _json_target(config), open_images=len(pages) <= MOST_PAGES_OPENED)
+    findings = severities(rules.check_all(pages), config.data.allow)
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
         return _Usable(pages=pages, places=np.arange(len(pages)), skipped=[], findings=findings)
@@ -259,7 +281,8 @@ def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usa
     places: list[int] = []
     skipped: list[Finding] = []
     for place, page in enumerate(track(pages, "leaving out pages with errors")):
-        page_errors = [finding for finding in rules.check_one(page) if finding.severity == "error"]
+        found = severities(rules.check_one(page), config.data.allow)
+        page_errors = [finding for finding in found if finding.severity == "error"]
         skipped += page_errors[:1]
         if not page_errors:
             places.append(place)
@@ -272,6 +295,7 @@ class _Rules:
     """What pages are checked against."""
 
     recipe: InputsRecipe
+    json_target: JsonTarget | None
     open_images: bool
 
     def check_all(self, pages: Sequence[Page]) -> list[Finding]:
@@ -281,6 +305,7 @@ class _Rules:
             prompt=self.recipe.prompt,
             normalization=self.recipe.normalization,
             open_images=self.open_images,
+            json_target=self.json_target,
         )
 
     def check_one(self, page: Page) -> list[Finding]:
@@ -290,6 +315,7 @@ class _Rules:
             prompt=self.recipe.prompt,
             normalization=self.recipe.normalization,
             open_images=self.open_images,
+            json_target=self.json_target,
         )
 
 
@@ -309,7 +335,12 @@ def _pages_have_errors(errors: Sequence[Finding]) -> TrainingError:
 def _encoded(
     pages: Sequence[Page], config: Config, recipe: InputsRecipe, tokenizer: Tokenizer
 ) -> EncodedExamples:
-    make = ExampleMaker(family=recipe.family, prompt=recipe.prompt, normalization=recipe.normalization)
+    make = ExampleMaker(
+        family=recipe.family,
+        prompt=recipe.prompt,
+        normalization=recipe.normalization,
+        json_target=_json_target(config),
+    )
     return EncodedExamples(
         Mapped(pages, make),
         recipe,

@@ -45,6 +45,12 @@ class RunFolder:
         rows = [finding.as_dict() for finding in skipped]
         write_jsonl(self.skipped, [*(self.read_skipped() if goes_on else []), *rows])
 
+    def finish_skipped(self) -> list[dict[str, Any]]:
+        """Leave each page in the list once, and tell them."""
+        rows = self.read_skipped()
+        write_jsonl(self.skipped, rows)
+        return rows
+
     def read_skipped(self) -> list[dict[str, Any]]:
         """What was left out so far, each page once: steps may have been done again, and pages come every epoch."""
         if not self.skipped.exists():

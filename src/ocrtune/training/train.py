@@ -12,7 +12,8 @@ from accelerate import PartialState
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from ocrtune.config import Config
-from ocrtune.errors import ConfigError
+from ocrtune.data.mixed_stream import mixture_rows
+from ocrtune.errors import ConfigError, OcrtuneError, mend_loader_error
 from ocrtune.families import Family
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.recipe import InputsRecipe
@@ -225,6 +226,9 @@ def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None
         say(f"going on from {checkpoint}")
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except OcrtuneError as error:
+        mend_loader_error(error)
+        raise
     finally:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, Screen):
@@ -237,7 +241,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
     state, folder = trainer.state, plan.folder
     last = folder.checkpoints / f"checkpoint-{state.global_step}"
     best = last if state.best_model_checkpoint is None else Path(state.best_model_checkpoint)
-    skipped = folder.read_skipped()
+    skipped = folder.finish_skipped()
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     result = TrainingResult(
         run=folder.path,
@@ -247,7 +251,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         best_cer=state.best_metric,
         final_loss=losses[-1] if losses else None,
         elapsed_s=elapsed_s,
-        num_train_pages=len(data.train),
+        num_train_pages=data.num_train_pages,
         num_validation_pages=len(data.validation),
         num_skipped=len(skipped),
         skipped_by_reason=count_reasons(row["code"] for row in skipped),
@@ -257,10 +261,18 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         {"checkpoint": str(best.relative_to(folder.path)), "step": step_of(best), "cer": state.best_metric},
     )
     folder.write_json("summary.json", result.as_dict())
-    if data.mixture is not None:
-        folder.write_json("mixture.json", data.mixture.as_rows(trainer.count_seen(data.mixture)))
+    folder.write_json("mixture.json", _mixture_rows(trainer, plan.config, data))
     say(f"best checkpoint: {best}")
     return result
+
+
+def _mixture_rows(trainer: OcrTrainer, config: Config, data: TrainingData) -> list[dict[str, object]]:
+    """What was learned from of each source."""
+    if data.stream is not None and data.steps is not None:
+        seen = min(trainer.state.global_step * data.steps.size, len(data.train))
+        return mixture_rows(data.stream, config.data, seen)
+    assert data.mixture is not None
+    return data.mixture.as_rows(trainer.count_seen(data.mixture))
 
 
 def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs]) -> dict[str, Any]:

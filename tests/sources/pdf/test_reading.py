@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from tiny_pdfs import PAGE_SIZE, Print, book_pages, write_pdf
 from ocrtune.errors import SourceError
 from ocrtune.records import Cut, PdfPage
 from ocrtune.sources import image_size, open_image, read_pages, read_source
+from ocrtune.sources.pdf import reading
 
 TURNED_LEFT = "0 1 -1 0"
 LETTERS = "абвгдежзиклмнопрст"
@@ -288,3 +290,54 @@ def test_a_folder_without_pdfs_is_told(tmp_path):
     (tmp_path / "books" / "vol1" / "letter.txt").write_text("x")
     with pytest.raises(SourceError, match="the folder holds no PDFs"):
         read_pages(f"pdf:{tmp_path}/books")
+
+
+def test_so_many_pages_are_a_document(tmp_path, book):
+    pages = read_pages(f"pdf:{tmp_path}/books?document_pages=2&pages=2-5")
+    assert [page.document for page in pages] == [
+        "vol1/book.pdf#1-2", "vol1/book.pdf#3-4", "vol1/book.pdf#3-4", "vol1/book.pdf#5-6",
+    ]  # fmt: skip
+    lines = read_pages(f"pdf:{book}?document_pages=2&level=line&pages=5")
+    assert {page.document for page in lines} == {"book.pdf#5-6"}
+
+
+def test_more_pages_than_any_book_has_are_read_by_parts(book, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_PAGES", 3)
+    with pytest.raises(SourceError, match="5 pages to read, more than 3") as caught:
+        read_pages(f"pdf:{book}")
+    assert caught.value.hint == "name a part of them, such as pages=1-3"
+    assert len(read_pages(f"pdf:{book}?pages=3-5")) == 3
+
+
+def test_a_pdf_of_many_pages_takes_little_memory_for_each(tmp_path):
+    num_pages = 80
+    rows = [Print(says="a", y=580 - 10 * row) for row in range(50)]
+    path = write_pdf(tmp_path / "long.pdf", [rows] * num_pages)
+    tracemalloc.start()
+    pages = read_pages(f"pdf:{path}")
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pages) == num_pages
+    # A page has its names and text; the signs and rows of earlier ones are gone.
+    assert most_bytes / num_pages < 6000
+
+
+def test_a_text_layer_of_signs_that_are_no_letters_is_told(tmp_path):
+    path = one(tmp_path / "odd.pdf", Print(says='"7+%- !#$'), Print(says=". . . . . . . . . 1", y=300))
+    assert ("pdf-text-unlikely", "warning", 1) in told(read_source(f"pdf:{path}"))
+    path = one(
+        tmp_path / "plain.pdf", Print(says="Глава . . . . . . . . . 1"), Print(says="(a); 1 + 2", y=300)
+    )
+    assert told(read_source(f"pdf:{path}")) == []
+
+
+def test_a_large_pdf_stays_on_disk(tmp_path):
+    path = one(tmp_path / "fat.pdf", Print(says="one"))
+    content = path.read_bytes()
+    path.write_bytes(content + b"%" + b"x" * 50_000_000 + content[content.rindex(b"startxref") - 1 :])
+    tracemalloc.start()
+    (page,) = read_pages(f"pdf:{path}")
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert page.text == "one"
+    assert most_bytes < 10_000_000

@@ -53,6 +53,13 @@ def test_an_unknown_namespace_is_named(alto):
         ((string("fore"), '<HYP CONTENT="&#xAD;"/>'), "fore-"),
         ((string("fore-"), '<HYP CONTENT="-"/>'), "fore-"),
         ((string("fore"), '<HYP CONTENT="⸗"/>'), "fore⸗"),
+        ((string("fore"), '<HYP CONTENT="¬"/>'), "fore-"),
+        ((string("fore¬"), '<HYP CONTENT="¬"/>'), "fore-"),
+        ((string("and"), "<SP/>", string("fore"), "<HYP/>"), "and fore-"),
+        ((string("and"), string("fore"), "<HYP/>"), "and fore-"),
+        ((string("com&#xAD;pu&#xAD;"),), "compu-"),
+        ((string("你好"), "<SP/>", string("世界")), "你好世界"),
+        ((string("一 二"),), "一 二"),
         ((string("head", SUBS_TYPE="HypPart2", SUBS_CONTENT="forehead"),), "head"),
         ((string("one"), string("two")), "one two"),
         ((string("on"), string("e"), "<SP/>", string("two")), "one two"),
@@ -146,3 +153,18 @@ def test_an_unknown_unit_is_an_error(alto):
     with pytest.raises(TranscriptError, match="'furlong'") as caught:
         read_alto(alto("", unit="furlong"))
     assert "inch1200" in caught.value.hint
+
+
+def test_lines_in_no_block_are_told(alto, codes):
+    inside = (
+        block("b", line("l", string("x"))) + line("m", string("y")) + f"<Odd>{line('n', string('z'))}</Odd>"
+    )
+    (layout,) = read_alto(alto(inside))
+    assert texts(layout) == ["x"]
+    (told,) = layout.findings
+    assert (told.code, told.message[-3:]) == ("lines-unplaced", ": 2")
+
+
+def test_units_may_be_written_in_capitals(alto):
+    (layout,) = read_alto(alto("", unit="MM10"))
+    assert layout.unit == "mm10"

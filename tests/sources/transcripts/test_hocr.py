@@ -1,3 +1,5 @@
+from time import perf_counter
+
 import numpy as np
 import pytest
 
@@ -123,3 +125,50 @@ def test_html_of_another_kind_is_an_error(write):
 def test_an_empty_file_is_an_error(write, content):
     with pytest.raises(TranscriptError, match="no HTML"):
         read_hocr(write(content))
+
+
+def word(text):
+    return f'<span class="ocrx_word" title="bbox 10 20 40 35">{text}</span>'
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("你好", "世界", "。"), "你好世界。"),
+        (("こんにちは", "世界"), "こんにちは世界"),
+        (("안녕하세요", "세계"), "안녕하세요 세계"),
+        (("世界", "OCR", "的"), "世界 OCR 的"),
+        (("com\u00adpu\u00ad",), "compu-"),
+    ],
+)
+def test_words_are_joined_as_their_script_is_printed(write, words, wanted):
+    (layout,) = read_hocr(write(document(page(paragraph("p", line("l", "\n".join(map(word, words))))))))
+    assert [found.text for found in layout.lines()] == [wanted]
+
+
+def test_words_without_lines_are_told(write, codes):
+    (layout,) = read_hocr(
+        write(document(page(paragraph("p", line("l")) + f"<p>{word('lost')} {word('too')}</p>")))
+    )
+    assert codes(layout.findings) == ["words-without-line"]
+    assert layout.findings[0].message.endswith(": 2")
+
+
+def test_a_page_that_calls_itself_a_line_is_no_line(write):
+    inside = '<div class="ocr_page ocr_line" title="bbox 0 0 9 9">text</div>'
+    (layout,) = read_hocr(write(document(inside)))
+    assert list(layout.lines()) == []
+
+
+@pytest.mark.parametrize("title", ["a" * 50_000 + '"', "'" * 50_001, ";" * 50_000, 'x "' * 20_000])
+def test_a_title_of_any_kind_takes_no_time(write, title):
+    inside = line("l", title=title.replace('"', "&quot;"))
+    started = perf_counter()
+    read_hocr(write(document(page(paragraph("p", inside)))))
+    assert perf_counter() - started < 2
+
+
+def test_a_semicolon_between_quotes_ends_nothing_and_a_lone_quote_is_a_letter(write):
+    title = "x_font 'a;b'; junk 5&quot;; bbox 10 20 90 40"
+    (layout,) = read_hocr(write(document(page(paragraph("p", line("l", title=title))))))
+    np.testing.assert_array_equal(next(layout.lines()).polygon, [(10, 20), (90, 20), (90, 40), (10, 40)])

@@ -166,7 +166,7 @@ CELLS = {
 
 
 @pytest.mark.parametrize("form", CELLS)
-def test_tables_have_cells_in_rows_however_they_are_written(page_xml, text_line, form):
+def test_tables_have_cells_in_rows_however_they_are_written(page_xml, text_line, codes, form):
     # From the last to the first, as nobody promises any order.
     places = [("d", 1, 1, 1, "2"), ("c", 1, 0, 1, None), ("a", 0, 0, 2, "head")]
     cells = [
@@ -180,6 +180,7 @@ def test_tables_have_cells_in_rows_however_they_are_written(page_xml, text_line,
         (0, 0, 2, "head"), (1, 0, 1, ""), (1, 1, 1, "2"),
     ]  # fmt: skip
     assert [line.id for line in table.lines] == ["la", "lc", "ld"]
+    assert codes(layout.findings) == ["line-empty"]
 
 
 def test_lines_of_a_table_outside_its_cells_are_told(page_xml, text_line, codes):
@@ -187,6 +188,9 @@ def test_lines_of_a_table_outside_its_cells_are_told(page_xml, text_line, codes)
     (layout,) = read_page_xml(
         page_xml(region("t", cell, region("n", text_line("m", "y")), kind="TableRegion"))
     )
+    assert codes(layout.findings) == ["table-lines"]
+    nested = region("n", text_line("m", "y"), kind="ImageRegion")
+    (layout,) = read_page_xml(page_xml(region("t", text_line("l", "x"), nested, kind="TableRegion")))
     assert codes(layout.findings) == ["table-lines"]
 
 
@@ -211,3 +215,14 @@ def test_a_file_without_a_page_is_an_error(write):
     namespace = next(iter(VERSIONS))
     with pytest.raises(TranscriptError, match="no <Page>"):
         read_page_xml(write(f'<PcGts xmlns="{namespace}"/>'))
+
+
+def test_lines_in_no_region_are_told(page_xml, text_line, codes):
+    inside = (
+        f'<TextRegion id="a">{text_line("l", "x")}<TextRegion id="b">{text_line("m", "y")}</TextRegion></TextRegion>'
+        f"{text_line('n', 'lost')}<Odd>{text_line('o', 'too')}</Odd>"
+    )
+    (layout,) = read_page_xml(page_xml(inside))
+    assert [found.text for found in layout.lines()] == ["x", "y"]
+    told = [found for found in layout.findings if found.code == "lines-unplaced"]
+    assert [found.message[-3:] for found in told] == [": 2"]

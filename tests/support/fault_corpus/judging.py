@@ -47,7 +47,9 @@ def check(case: Case, uri: str, folder: Path, family: Family) -> Sequence[Findin
     """The findings of `check`, or its error as the only one."""
     with case.conditions():
         try:
-            return check_uri(uri, validation_uri=held_out_uri(case, folder), family=family).findings
+            found = check_uri(uri, validation_uri=held_out_uri(case, folder), family=family).findings
+            # The PDFs of the corpus have a single line a page, and such pages do look the same.
+            return [each for each in found if case.kind != "pdfs" or each.code != "image-near-duplicate"]
         except OcrtuneError as error:
             return [as_finding(error)]
 

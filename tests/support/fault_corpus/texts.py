@@ -162,7 +162,7 @@ def _prompts() -> list[Case]:
     return [
         bad(_PROMPTS, "no-image-mark", asked("Read this page."), "prompt"),
         bad(_PROMPTS, "two-image-marks", asked("<image>\n<image>\nFree OCR. "), "prompt"),
-        good(_PROMPTS, "unknown-text", asked("<image>\nSing what you see.")),
+        good(_PROMPTS, "unknown-text", asked("<image>\nSing what you see."), "prompt-unknown"),
         bad(_PROMPTS, "unknown-short-name", asked("markdwon"), "prompt"),
         bad(_PROMPTS, "empty", asked(""), "prompt"),
         bad(_PROMPTS, "no-string", asked(7), "row-broken"),

@@ -30,6 +30,7 @@ MOST_GLYPHS = 100_000
 """A page of a newspaper has about 30,000 signs."""
 
 MOST_BYTES = 2**30
+"""Of a packed PDF, unpacked; others are never in memory as a whole."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # PDFium gives a sign without ink a box of a thousandth of its size.
@@ -202,20 +203,19 @@ def _open(path: Path) -> Any:
         ) from error
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of the PDF, unpacked."""
+def _content(path: Path) -> bytes | Path:
+    """The bytes of a packed PDF; another one stays on disk, where PDFium reads what it needs."""
     if not path.is_file():
         raise PdfError(f"there is no file {str(path)!r}", hint="name a PDF with a text layer")
     with path.open("rb") as file:
-        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        if file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+            return path
     try:
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        with gzip.open(path) as packed:
+            content = packed.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise PdfError(
-            f"the file cannot be {'unpacked' if is_packed else 'read'}",
-            where=str(path),
-            hint="it may be cut off; fetch it once more",
+            "the file cannot be unpacked", where=str(path), hint="it may be cut off; fetch it once more"
         ) from error
     if len(content) > MOST_BYTES:
         raise PdfError(

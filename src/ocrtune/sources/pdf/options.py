@@ -14,6 +14,7 @@ SCHEME = "pdf"
 LOWEST_DPI = 50
 HIGHEST_DPI = 600
 MOST_MARGIN_PX = 200
+MOST_DOCUMENT_PAGES = 10_000
 
 _RANGE = re.compile(r"(\d{1,6})?(-)?(\d{1,6})?", re.ASCII)
 
@@ -49,6 +50,7 @@ class Options:
         pages: Which pages are read.
         target: `plain` for lines as printed, `markdown` for headings and whole paragraphs.
         margin: Pixels of paper left around a line.
+        document_pages: So many pages of a PDF are a document; None for all of them.
     """
 
     level: Level = "page"
@@ -56,6 +58,7 @@ class Options:
     pages: PageRange = PageRange()
     target: Target = "plain"
     margin: int = 4
+    document_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,4 +106,5 @@ _PARSERS: OptionParsers = {
     "pages": _range,
     "target": one_of(get_args(Target)),
     "margin": whole_number(0, MOST_MARGIN_PX),
+    "document_pages": whole_number(1, MOST_DOCUMENT_PAGES),
 }

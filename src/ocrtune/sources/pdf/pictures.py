@@ -15,7 +15,7 @@ from ocrtune.records import PdfPage
 from ocrtune.sources.pdf.document import PdfPages
 
 MOST_OPEN = 2
-"""PDFs that stay open; each is in memory as a whole."""
+"""PDFs that stay open; each takes memory for what was read of it, a packed one for all of it."""
 
 _Key = tuple[Path, int, int]
 

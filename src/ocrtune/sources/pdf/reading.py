@@ -24,7 +24,13 @@ PDF_SUFFIXES = (".pdf", ".pdf.gz")
 LAYOUT_DPI = 150
 """What is measured in: texts must not depend on how large pages are rendered."""
 
-MOST_PAGES = 100_000
+MOST_PAGES = 20_000
+"""Pages that are read of one PDF."""
+
+LEAST_WRITTEN = 0.5
+FEWEST_SIGNS = 5
+"""Of so many signs and more, at least that share are letters and digits, unless a font tells wrong ones."""
+
 MOST_UNKNOWN = 0.01
 """Share of a page's signs of which the PDF may not tell the letter."""
 
@@ -40,7 +46,8 @@ def read_pdfs(request: PdfRequest) -> tuple[list[Page], list[Finding]]:
     """The pages of a PDF, or of all PDFs below a folder in natural order, and everything that was odd.
 
     A page is named by its file below the folder and its number, such as `vol1/book.pdf#12`, a line also by its place,
-    such as `vol1/book.pdf#12-3`. A PDF is a document. What cannot be read becomes findings.
+    such as `vol1/book.pdf#12-3`. A PDF is a document, or so many pages of it as the options say, such as
+    `vol1/book.pdf#1-20`. What cannot be read becomes findings.
     """
     is_folder = request.path.is_dir()
     root = request.path if is_folder else request.path.parent
@@ -90,13 +97,24 @@ class _Reader:
         """The pages; whatever is wrong with the PDF or a page of it becomes a finding."""
         try:
             with PdfPages(self._path, dpi=LAYOUT_DPI) as document:
-                sheets = list(self._sheets(document))
+                # One sheet after the other: the rows of all of them take hundreds of megabytes.
+                return list(self._pages(self._sheets(document)))
         except (PdfError, OSError) as error:
             self._note_error(error, str(self._path))
             return []
+
+    def _pages(self, sheets: Iterator[_Sheet]) -> Iterator[Page]:
         if self._options.level == "line":
-            return [page for sheet in sheets for page in self._lines(sheet)]
-        return self._whole(sheets)
+            for sheet in sheets:
+                yield from self._lines(sheet)
+        elif self._options.target == "markdown":
+            every = list(sheets)
+            usual = find_usual(row for sheet in every for column in sheet.columns for row in column)
+            for sheet in every:
+                yield from self._whole(sheet, write_markdown(sheet.columns, usual))
+        else:
+            for sheet in sheets:
+                yield from self._whole(sheet, write_plain(sheet.columns))
 
     def _sheets(self, document: PdfPages) -> Iterator[_Sheet]:
         numbers = self._numbers(len(document))
@@ -112,15 +130,18 @@ class _Reader:
 
     def _numbers(self, num_pages: int) -> range:
         wanted = self._options.pages
-        if num_pages == 0 or num_pages > MOST_PAGES:
-            hint = "split it into several" if num_pages else "export it once more"
-            message = f"the PDF has {_count(num_pages, 'page')}, not 1 to {MOST_PAGES}"
-            self._note("pdf-pages", "error", message, hint=hint)
+        if num_pages == 0:
+            self._note("pdf-pages", "error", "the PDF has no pages", hint="export it once more")
             return range(0)
         numbers = wanted.of(num_pages)
         if numbers is None:
             message = f"the PDF has {_count(num_pages, 'page')}, not the pages {wanted}"
             self._note("pdf-pages", "error", message, hint=f"name a range within 1-{num_pages}")
+            return range(0)
+        if len(numbers) > MOST_PAGES:
+            message = f"the PDF has {len(numbers)} pages to read, more than {MOST_PAGES}"
+            hint = f"name a part of them, such as pages={numbers[0]}-{numbers[MOST_PAGES - 1]}"
+            self._note("pdf-pages", "error", message, hint=hint)
             return range(0)
         return numbers
 
@@ -180,6 +201,11 @@ class _Reader:
         else:
             drawn = [glyph for glyph in on_page if glyph.is_drawn]
             self._note_signs("pdf-text-invisible", "warning", "invisible", len(on_page) - len(drawn), number)
+        if _is_unlikely(drawn):
+            self._note(
+                "pdf-text-unlikely", "warning", "most signs of the text are no letters: a font may tell wrong ones",
+                number, hint="look whether the text is what the page shows",
+            )  # fmt: skip
         turned = count_turned(drawn)
         if turned:
             self._note("pdf-text-turned", "warning", "a turned line is left out", number, count=turned)
@@ -203,19 +229,11 @@ class _Reader:
             message = "the PDF does not tell all letters of a line, so it is left out"
             self._note("pdf-glyphs-unknown", "warning", message, number, count=unknown)
 
-    def _whole(self, sheets: Sequence[_Sheet]) -> list[Page]:
-        usual = find_usual(row for sheet in sheets for column in sheet.columns for row in column)
-        pages = []
-        for sheet in sheets:
-            if self._options.target == "markdown":
-                text = write_markdown(sheet.columns, usual)
-            else:
-                text = write_plain(sheet.columns)
-            if text:
-                pages.append(self._page(sheet.number, "", self._picture(sheet.number), text))
-            else:
-                self._note_nothing_readable(sheet.number)
-        return pages
+    def _whole(self, sheet: _Sheet, text: str) -> Iterator[Page]:
+        if text:
+            yield self._page(sheet.number, "", self._picture(sheet.number), text)
+        else:
+            self._note_nothing_readable(sheet.number)
 
     def _lines(self, sheet: _Sheet) -> Iterator[Page]:
         picture = self._picture(sheet.number)
@@ -235,9 +253,16 @@ class _Reader:
             name=f"{self._name}#{number}{place}",
             images=(image,),
             text=text,
-            document=self._name,
+            document=self._document(number),
             where=f"{self._path}#{number}{place}",
         )
+
+    def _document(self, number: int) -> str:
+        length = self._options.document_pages
+        if length is None:
+            return self._name
+        first = (number - 1) // length * length + 1
+        return f"{self._name}#{first}-{first + length - 1}"
 
     def _picture(self, number: int) -> PdfPage:
         return PdfPage(path=self._path, number=number, dpi=self._options.dpi)
@@ -286,6 +311,16 @@ def _is_on_page(glyph: Glyph, size: tuple[int, int]) -> bool:
     x, y = (glyph.left + glyph.right) / 2, (glyph.top + glyph.bottom) / 2
     is_measured = math.isfinite(glyph.baseline) and math.isfinite(glyph.size)
     return is_measured and 0 <= x <= size[0] and 0 <= y <= size[1]
+
+
+def _is_unlikely(glyphs: Iterable[Glyph]) -> bool:
+    """Whether hardly anything is a letter or digit; a subset of a font without names counts its glyphs from `!`."""
+    # Tables of contents have rows of dots.
+    signs = [glyph.text for glyph in glyphs if glyph.text and glyph.text not in {" ", "."}]
+    return (
+        len(signs) >= FEWEST_SIGNS
+        and _share(unicodedata.category(sign[0])[0] in "LMN" for sign in signs) < LEAST_WRITTEN
+    )
 
 
 def _is_leftwards(text: str) -> bool:

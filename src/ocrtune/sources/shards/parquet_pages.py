@@ -137,7 +137,12 @@ class _Row:
             return no_image(name, str(broken), broken.hint)
 
     def _cell(self, column: str) -> pa.Scalar:
-        return read_cell(self._column(column), self.row)
+        try:
+            return read_cell(self._column(column), self.row)
+        except ShardError as error:
+            # Each of its pages is one that cannot be read.
+            error.where = self.where
+            raise
 
     def _column(self, column: str) -> Column:
         return Column(self.table.shard.path, self.group, column)

@@ -98,7 +98,7 @@ class TarPages(ShardPages):
         index: Where their members are.
     """
 
-    def __init__(self, shards: Sequence[Shard], pieces: Sequence[Piece], index: "_Index") -> None:
+    def __init__(self, shards: Sequence[Shard], pieces: Sequence[Piece], index: "Index") -> None:
         self._shards = tuple(shards)
         self.pieces = tuple(pieces)
         self._ends = np.cumsum([piece.num_pages for piece in pieces], dtype=np.int64)
@@ -119,10 +119,13 @@ class TarPages(ShardPages):
         except (OSError, BrokenTar, BrokenLine) as error:
             raise ShardError(
                 f"the shard is not as it was when its pages were counted: {error}",
-                where=str(shard.path),
+                where=f"{shard.path}#{place - self._start(number) + 1}",
                 hint="leave shards alone while a run reads them",
             ) from error
         return self._told_apart(page, place, number) if self._repeated[place] else page
+
+    def _start(self, number: int) -> int:
+        return int(self._ends[number - 1]) if number else 0
 
     def _members(self, place: int) -> range:
         return range(int(self._firsts[place]), int(self._firsts[place + 1]))
@@ -137,7 +140,7 @@ class TarPages(ShardPages):
         return _Found(extension, role, member)
 
     def _told_apart(self, page: Page, place: int, number: int) -> Page:
-        within = place - (int(self._ends[number - 1]) if number else 0)
+        within = place - self._start(number)
         return Page(
             name=f"{page.name}~{within + 1}",
             images=page.images,
@@ -148,8 +151,8 @@ class TarPages(ShardPages):
         )
 
 
-class _Index:
-    """Where members are, as numbers."""
+class Index:
+    """Where members are, as numbers; those of page n are `firsts[n]` up to `firsts[n + 1]`."""
 
     def __init__(self) -> None:
         self.firsts = array("q", [0])
@@ -177,7 +180,7 @@ def read_tars(shards: Sequence[Shard]) -> tuple[TarPages, list[Finding]]:
     Args:
         shards: The files, in order.
     """
-    notes, index, pieces = Notes(), _Index(), []
+    notes, index, pieces = Notes(), Index(), []
     for shard in track(shards, "reading headers of shards"):
         try:
             count, size = _read_tar(shard, index, notes), shard.path.stat().st_size
@@ -188,7 +191,7 @@ def read_tars(shards: Sequence[Shard]) -> tuple[TarPages, list[Finding]]:
     return TarPages(shards, pieces, index), notes.findings()
 
 
-def _read_tar(shard: Shard, index: _Index, notes: Notes) -> int:
+def _read_tar(shard: Shard, index: Index, notes: Notes) -> int:
     """Keep where the members of a shard are; how many pages they make."""
     with shard.path.open("rb") as file:
         magic = file.read(6)

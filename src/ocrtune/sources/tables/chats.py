@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ocrtune.families import FAMILIES
-from ocrtune.records import Finding, Page
-from ocrtune.sources.image_paths import find_image, shorten
+from ocrtune.records import Finding, ImageSource, Page
+from ocrtune.sources.image_paths import shorten
 from ocrtune.sources.jsonl import BrokenLine, encodable, kind_of, take_label, take_path, take_text
 from ocrtune.sources.manifest import own_document
 from ocrtune.sources.tables.json_rows import first_object
@@ -28,7 +28,9 @@ _SPEAKERS: Mapping[str, Speaker] = {
     "gpt": "assistant",
     "<|assistant|>": "assistant",
 }
-_TURN_KEYS = ("messages", "conversations")
+TURN_KEYS = ("messages", "conversations")
+"""Under one of these the turns of a chat stand."""
+
 _IMAGE_TYPES = frozenset({"image", "image_url", "input_image"})
 _TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 _PLACE_KEYS = ("image", "image_url", "url", "path")
@@ -69,18 +71,18 @@ class Turn:
 def is_chat(path: Path) -> bool:
     """Whether a JSON or JSONL file begins with a row that has turns, and no text of its own as manifests have."""
     row = first_object(path)
-    return "text" not in row and any(isinstance(row.get(key), list) for key in _TURN_KEYS)
+    return "text" not in row and any(isinstance(row.get(key), list) for key in TURN_KEYS)
 
 
 class ChatPages:
     """Makes pages of chats, and counts those whose system text went into the prompt.
 
     Args:
-        root: The folder that images are in.
+        find: Gives the image that a chat calls so; raises BrokenLine.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, find: Callable[[str], ImageSource]) -> None:
+        self._find = find
         self._names: Counter[str] = Counter()
         self._with_system: list[str] = []
 
@@ -89,14 +91,14 @@ class ChatPages:
 
         Raises:
             BrokenLine: The row is no chat of one question, its images and its marks do not fit together, or an image
-                is not below the root.
+                is not found.
         """
         turns = list(_turns(row.cells))
         asked, answer = _question_and_answer(turns)
         system = [turn for turn in turns if turn.speaker == "system" and any(turn.parts)]
         parts: list[Part] = [part for turn in system for part in (*turn.parts, "\n")] + list(asked.parts)
         prompt, written = _fit_marks(parts, list(_listed(row.cells)))
-        images = tuple(find_image(place, "image", self._root) for place in written)
+        images = tuple(map(self._find, written))
         name = written[0] if written else row.name
         page = Page(
             name=self._unique(name),
@@ -136,7 +138,7 @@ def _turns(row: Mapping[str, Any]) -> Iterator[Turn]:
     instruction = take_text(row, "system")
     if instruction:
         yield Turn("system", (instruction,))
-    key = next((key for key in _TURN_KEYS if key in row), None)
+    key = next((key for key in TURN_KEYS if key in row), None)
     if key is None:
         yield from _turns_of_instruction(row)
         return
@@ -213,7 +215,7 @@ def _place(value: object) -> str | None:
 
 def _listed(row: Mapping[str, Any]) -> Iterator[str]:
     """The images that stand beside the turns, of the row and of its turns."""
-    turns: list[Any] = next((row[key] for key in _TURN_KEYS if key in row), [])
+    turns: list[Any] = next((row[key] for key in TURN_KEYS if key in row), [])
     for holder in (row, *turns):
         for key in ("image", "images"):
             value = holder.get(key)

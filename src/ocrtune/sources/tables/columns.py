@@ -18,6 +18,23 @@ COMMON_NAMES: Mapping[Role, tuple[str, ...]] = {
 }
 """Role → names by which a column is recognised where the uri names none; case, spaces and dashes do not count."""
 
+
+class Asked(Protocol):
+    """What a uri asks of columns; a TableRequest is one."""
+
+    @property
+    def path(self) -> Path:
+        """The table."""
+
+    @property
+    def kind(self) -> str:
+        """What its uri begins with."""
+
+    @property
+    def columns(self) -> Mapping[Role, str]:
+        """Role → the column that the uri names for it; empty for a role that is to be left aside."""
+
+
 _NEEDED: tuple[Role, ...] = ("image", "text")
 
 
@@ -36,17 +53,6 @@ class Columns:
     text: str = ""
     prompt: str = ""
     document: str = ""
-
-
-class Asked(Protocol):
-    """What finding columns wants to know of a request: what to call the file, and the columns its uri names."""
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-    @property
-    def columns(self) -> Mapping[Role, str]: ...  # noqa: D102
 
 
 def find_columns(names: Sequence[str], request: Asked) -> tuple[Columns, list[Finding]]:

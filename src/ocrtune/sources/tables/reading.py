@@ -1,7 +1,10 @@
 """A table or a file of chats → pages and findings."""
 
+from functools import partial
+
 from ocrtune.errors import SourceError
 from ocrtune.records import Finding, Page
+from ocrtune.sources.image_paths import find_image
 from ocrtune.sources.tables.chats import ChatPages
 from ocrtune.sources.tables.columns import find_columns, has_image_column
 from ocrtune.sources.tables.csv_rows import read_csv
@@ -26,7 +29,7 @@ def read_table(request: TableRequest) -> tuple[list[Page], list[Finding]]:
 
 
 def _read_chats(request: TableRequest) -> tuple[list[Page], list[Finding]]:
-    maker = ChatPages(request.image_root)
+    maker = ChatPages(partial(find_image, key="image", root=request.image_root))
     pages, findings = make_pages(read_json_rows(request.path).rows, maker.make)
     return pages, [*findings, *maker.findings()]
 

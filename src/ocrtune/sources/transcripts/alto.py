@@ -16,7 +16,9 @@ from ocrtune.sources.transcripts.layout import (
     Region,
     Unit,
     check_lines,
+    join_words,
     kind_named,
+    note_unplaced,
     one_line,
     rectangle,
 )
@@ -35,6 +37,8 @@ from ocrtune.sources.transcripts.xml import (
 VERSIONS = {
     "": "1",
     "http://schema.ccs-gmbh.com/ALTO": "",
+    # The dialect of the Bibliothèque nationale de France.
+    "http://bibnum.bnf.fr/ns/alto_prod": "",
     "http://www.loc.gov/standards/alto/ns-v2#": "2",
     "http://www.loc.gov/standards/alto/ns-v3#": "3",
     "http://www.loc.gov/standards/alto/ns-v4#": "4",
@@ -51,7 +55,8 @@ _SPACES = {
     "BottomMargin": "footer",
 }
 _KINDS_BY_ELEMENT = {"Illustration": "figure", "GraphicalElement": "separator"}
-_SOFT_HYPHEN = "\u00ad"
+_SOFT_HYPHENS = frozenset("\u00ad¬")
+"""What programs write for a hyphen that only parts a word; ABBYY writes ¬."""
 
 
 def read_alto(path: Path) -> list[Layout]:
@@ -73,6 +78,8 @@ def read_alto(path: Path) -> list[Layout]:
     for page in pages:
         notes = Notes(path)
         regions = tuple(_Reader(root, page, notes).regions())
+        num_lines = sum(len(region.lines) for region in regions)
+        note_unplaced(sum(1 for _ in descendants(page, "TextLine")) - num_lines, notes)
         check_lines(regions, notes)
         layouts.append(
             Layout(
@@ -192,25 +199,24 @@ def _labels(root: Element) -> Mapping[str, str]:
 
 
 def _text(line: Element) -> str:
-    parts: list[str] = []
     pieces = list(children(line, "String", "SP", "HYP"))
     # Some programs write no spaces at all, and then every String is a word.
-    between = "" if any(local(piece) == "SP" for piece in pieces) else " "
+    begins_word = "SP" if any(local(piece) == "SP" for piece in pieces) else "String"
+    words = [""]
     for piece in pieces:
-        if local(piece) == "SP":
-            parts.append(" ")
-        elif local(piece) == "HYP":
-            _add_hyphen(parts, piece.get("CONTENT") or "-")
-        else:
-            parts += [between if parts else "", piece.get("CONTENT") or ""]
-    return " ".join("".join(parts).split())
+        if local(piece) == begins_word:
+            words.append("")
+        if local(piece) == "HYP":
+            words[-1] = _hyphenated(words[-1], piece.get("CONTENT") or "-")
+        elif local(piece) == "String":
+            words[-1] += piece.get("CONTENT") or ""
+    return join_words(words)
 
 
-def _add_hyphen(parts: list[str], hyphen: str) -> None:
-    printed = "-" if hyphen == _SOFT_HYPHEN else hyphen
-    # Some programs write it into the String too.
-    if not parts or not parts[-1].endswith(printed):
-        parts.append(printed)
+def _hyphenated(word: str, hyphen: str) -> str:
+    """The word with its hyphen as it is printed; some programs write it into the String too."""
+    printed = "-" if hyphen in _SOFT_HYPHENS else hyphen
+    return f"{word.removesuffix(hyphen).removesuffix(printed)}{printed}"
 
 
 def _box(element: Element) -> Points:
@@ -234,7 +240,9 @@ def _size(page: Element) -> tuple[float, float] | None:
 
 
 def _unit(root: Element, path: Path) -> Unit:
-    written = next((unit.text or "" for unit in descendants(root, "MeasurementUnit")), "pixel").strip()
+    written = (
+        next((unit.text or "" for unit in descendants(root, "MeasurementUnit")), "pixel").strip().lower()
+    )
     if written not in get_args(Unit):
         raise TranscriptError(
             f"unknown MeasurementUnit {written!r}",

@@ -15,6 +15,8 @@ from ocrtune.sources.transcripts.layout import (
     Points,
     Region,
     check_lines,
+    join_words,
+    one_line,
     rectangle,
 )
 from ocrtune.sources.transcripts.xml import Element, number, parse_html, points
@@ -45,7 +47,8 @@ _REGIONS = {
 
 _WORDS = frozenset({"ocrx_word", "ocr_word"})
 _FIGURES = frozenset({"ocr_photo", "ocr_image", "ocr_linedrawing"})
-_PROPERTY = re.compile(r"""\s*([A-Za-z_]\w*)((?:[^;"']|"[^"]*"|'[^']*')*)(?:;|$)""")
+_PIECE = re.compile(r"""[^;"']+|"[^"]*"|'[^']*'|.""", re.DOTALL)
+_PROPERTY = re.compile(r"\s*([A-Za-z_]\w*)(.*)", re.DOTALL)
 
 
 def read_hocr(path: Path) -> list[Layout]:
@@ -67,6 +70,7 @@ def _layout(page: Element, place: int, path: Path) -> Layout:
     notes = Notes(path)
     facts = _properties(page)
     regions = tuple(_regions(page, notes))
+    _note_words_alone(page, notes)
     check_lines(regions, notes)
     box = _box(facts, notes, at=page.get("id", ""))
     return Layout(
@@ -79,9 +83,22 @@ def _layout(page: Element, place: int, path: Path) -> Layout:
     )
 
 
+def _note_words_alone(page: Element, notes: Notes) -> None:
+    """Some programs write words without lines around them, which nothing can be cut out by."""
+    words = (element for element in page.iterdescendants() if _WORDS & _classes(element))
+    alone = sum(
+        1 for word in words if not any(_classes(above) & _LINES.keys() for above in word.iterancestors())
+    )
+    if alone:
+        notes.add(
+            "words-without-line", "warning", f"words that stand in no line are left out: {alone}", at=page.get("id", ""),
+            hint="export it once more with lines, as elements of class ocr_line",
+        )  # fmt: skip
+
+
 def _regions(page: Element, notes: Notes) -> Iterator[Region]:
     holders: dict[Element, list[Element]] = {}
-    for element in page.iter():
+    for element in page.iterdescendants():
         if _FIGURES & _classes(element):
             holders[element] = []
         elif _is_line(element):
@@ -127,7 +144,7 @@ def _line(element: Element, name: str, notes: Notes) -> Line:
     confidences = [value for word in words if (value := number(_properties(word).get("x_wconf"))) is not None]
     return Line(
         id=name,
-        text=" ".join(" ".join(pieces).split()) or None,
+        text=one_line(join_words(pieces)),
         polygon=_polygon(facts, notes, at=name),
         baseline=_baseline(facts, notes, at=name),
         confidence=sum(confidences) / len(confidences) / 100 if confidences else None,
@@ -141,8 +158,20 @@ def _classes(element: Element) -> frozenset[str]:
 
 def _properties(element: Element) -> dict[str, str]:
     """The properties in an element's title: `bbox 1 2 3 4; image "a;b.png"`."""
-    found = {name: value.strip() for name, value in _PROPERTY.findall(element.get("title") or "")}
-    return {name: _unquoted(value) for name, value in found.items()}
+    matches = map(_PROPERTY.fullmatch, _statements(element.get("title") or ""))
+    return {match[1]: _unquoted(match[2].strip()) for match in matches if match}
+
+
+def _statements(title: str) -> Iterator[str]:
+    """What stands between semicolons; one between quotes parts nothing. One expression for all took cubic time."""
+    parts: list[str] = []
+    for piece in _PIECE.findall(title):
+        if piece == ";":
+            yield "".join(parts)
+            parts = []
+        else:
+            parts.append(piece)
+    yield "".join(parts)
 
 
 def _unquoted(value: str) -> str:

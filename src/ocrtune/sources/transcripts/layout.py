@@ -1,7 +1,9 @@
 """What a transcription says of a page: Line → Region → Layout, with what was odd about it."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,8 @@ NOWHERE: Points = np.empty((0, 2))
 """The polygon of what has no coordinates."""
 
 FEWEST_CORNERS = 3
+
+_SOFT_HYPHEN = "\N{SOFT HYPHEN}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,15 @@ def check_lines(regions: tuple[Region, ...], notes: Notes) -> None:
                 )  # fmt: skip
 
 
+def note_unplaced(count: int, notes: Notes) -> None:
+    """Note lines of the file that are in no region, so that they are not left out in silence."""
+    if count:
+        notes.add(
+            "lines-unplaced", "warning", f"lines that stand where the format has none are left out: {count}",
+            hint="put them into a block or region, as the schema has it",
+        )  # fmt: skip
+
+
 def _check_id(identifier: str, seen: set[str], notes: Notes) -> None:
     if identifier in seen:
         notes.add("id-repeated", "warning", "several elements have the same id", at=identifier)
@@ -169,10 +182,28 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> Points:
 
 
 def one_line(text: str | None) -> str | None:
-    """A text without line breaks and outer spaces; None where nothing is left."""
+    """A text without line breaks and outer spaces, its hyphens as printed; None where nothing is left."""
     if text is None:
         return None
-    return " ".join(part for line in text.splitlines() if (part := line.strip())) or None
+    joined = " ".join(part for line in text.splitlines() if (part := line.strip()))
+    # Print shows a soft hyphen at a line's end alone.
+    if joined.endswith(_SOFT_HYPHEN):
+        joined = f"{joined.rstrip(_SOFT_HYPHEN)}-"
+    return joined.replace(_SOFT_HYPHEN, "") or None
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words with a space between them, but none between Chinese or Japanese ones, which programs part all the same."""
+    listed = [tidy for word in words if (tidy := " ".join(word.split()))]
+    parts = listed[:1]
+    for before, word in pairwise(listed):
+        parts += ["" if _writes_no_spaces(before[-1]) and _writes_no_spaces(word[0]) else " ", word]
+    return "".join(parts)
+
+
+def _writes_no_spaces(letter: str) -> bool:
+    is_wide = unicodedata.east_asian_width(letter) in {"W", "F"}
+    return is_wide and not unicodedata.name(letter, "").startswith("HANGUL")
 
 
 _KINDS = {

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from math import inf
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from ocrtune.sources.transcripts.layout import (
     Points,
     Region,
     check_lines,
+    join_words,
     kind_named,
+    note_unplaced,
     one_line,
 )
 from ocrtune.sources.transcripts.xml import (
@@ -77,6 +80,7 @@ def read_page_xml(path: Path) -> list[Layout]:
     notes = Notes(path)
     reader = _Reader(page, notes)
     regions = tuple(reader.regions())
+    note_unplaced(sum(_is_unplaced(line, page) for line in descendants(page, "TextLine")), notes)
     check_lines(regions, notes)
     return [
         Layout(
@@ -142,9 +146,6 @@ class _Reader:
         if cells:
             lines = tuple(line for _, found in cells for line in found)
             text = None
-            if sum(1 for _ in descendants(element, "TextLine")) > len(lines):
-                message = "lines of a table stand in none of its cells and are left out"
-                self._notes.add("table-lines", "warning", message, at=name)
         else:
             # Only a table has its lines in regions of its own; other nested regions stand for themselves.
             holders = (
@@ -153,6 +154,9 @@ class _Reader:
                 else [element]
             )
             lines, text = self._lines_of_all(holders, name)
+        if local(element) == "TableRegion" and sum(1 for _ in descendants(element, "TextLine")) > len(lines):
+            message = "lines of a table stand in none of its cells and are left out"
+            self._notes.add("table-lines", "warning", message, at=name)
         return Region(
             id=name,
             kind=_kind(element),
@@ -234,6 +238,16 @@ class _Reader:
         return found if len(np.unique(found, axis=0)) >= fewest else NOWHERE
 
 
+def _is_unplaced(line: Element, page: Element) -> bool:
+    """Whether a line is in something else than regions; those of tables are told by the table."""
+    above = [
+        local(element) for element in takewhile(lambda element: element is not page, line.iterancestors())
+    ]
+    if "TableRegion" in above:
+        return False
+    return not above or not all(name.endswith("Region") for name in above)
+
+
 def _references(page: Element) -> Iterator[str]:
     order = first(page, "ReadingOrder")
     if order is not None:
@@ -291,7 +305,7 @@ def _text(element: Element) -> str | None:
 
 
 def _text_of_words(line: Element) -> str:
-    return " ".join(filter(None, (_text(word) or _text_of_glyphs(word) for word in children(line, "Word"))))
+    return join_words(_text(word) or _text_of_glyphs(word) for word in children(line, "Word"))
 
 
 def _text_of_glyphs(word: Element) -> str:
