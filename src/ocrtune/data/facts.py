@@ -404,7 +404,8 @@ def image_digest(source: ImageSource) -> bytes | None:
     """
     try:
         if isinstance(source, Path):
-            return _file_content(source, source.stat().st_mtime_ns)
+            # Reading a pipe would wait for ever.
+            return _file_content(source, source.stat().st_mtime_ns) if source.is_file() else None
         if isinstance(source, PdfPage | TiffPage | Cut):
             file = image_digest(source.path)
             place = source.polygon if isinstance(source, Cut) else source.number
