@@ -1,19 +1,18 @@
 """A source written anew as a manifest: texts repaired where that is safe, pages left out that say nothing new."""
 
-import json
 import os
-import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from ocrtune.data.hashes import hash_of
 from ocrtune.data.repeats import place_of
 from ocrtune.errors import SourceError
 from ocrtune.progress import track
 from ocrtune.records import Page
+from ocrtune.sources.writing import jsonl_line, open_atomically
 
 Repair = Callable[[str], tuple[str, Sequence[str]]]
 """Gives a text without its faults, and the codes of the findings that are mended by it."""
@@ -65,8 +64,8 @@ def write_repaired(
     names: set[int] = set()
     num_repaired = num_outside = 0
     with ExitStack() as stack:
-        changed = stack.enter_context(_written_whole(changes))
-        rows = stack.enter_context(_written_whole(path))
+        changed = stack.enter_context(open_atomically(changes))
+        rows = stack.enter_context(open_atomically(path))
         for index, page in enumerate(track(pages, "writing pages")):
             if index in left_out:
                 _write(changed, _change(page, ["image-repeated"], None))
@@ -120,18 +119,5 @@ def _change(page: Page, codes: list[str], after: str | None) -> dict[str, object
     return {"image": page.name, "where": page.where, "codes": codes, "before": page.text, "after": after}
 
 
-def _write(file: TextIO, row: dict[str, object]) -> None:
-    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[TextIO]:
-    """A file that takes its name when all of it is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write(file: BinaryIO, row: dict[str, object]) -> None:
+    file.write(jsonl_line(row).encode())
