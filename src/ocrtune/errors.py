@@ -234,6 +234,12 @@ class InputsError(OcrtuneError):
     code = "inputs"
 
 
+class ImageLeaked(InputsError):
+    """An image to learn from is held out as well."""
+
+    code = "image-leaked"
+
+
 class ModeError(InputsError):
     """No such mode, or a mode the family cannot see."""
 

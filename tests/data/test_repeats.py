@@ -83,7 +83,7 @@ def test_without_opened_images_files_are_compared(sources):
 
 def test_pages_without_a_document_share_none():
     splits = Splits(train=[page(PAGES[0], "a")], validation=[page(PAGES[1], "b")], test=())
-    assert check_splits(splits) == []
+    assert check_splits(splits).findings == []
 
 
 def test_pages_that_say_nothing_new_are_those_behind_the_first():

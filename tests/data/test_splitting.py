@@ -106,7 +106,7 @@ def test_documents_with_an_equal_image_stay_together(picture, make_page):
         parts = {
             part: [p for p, at in zip(pages, parting.parts, strict=True) if at == part] for part in PARTS
         }
-        assert check_splits(Splits(**parts)) == []
+        assert check_splits(Splits(**parts)).findings == []
         (finding,) = [found for found in parting.findings if found.code == "documents-alike"]
         assert finding.where == "3 = other"
 

@@ -186,6 +186,6 @@ def test_two_parts_of_one_page_are_two_images_and_the_same_part_is_one(page):
         return Page(name=f"{top}", images=(cut,), text="x", document=document)
 
     splits = Splits(train=(part(10, "a"),), validation=(part(50, "b"),), test=())
-    assert check_splits(splits) == []
+    assert check_splits(splits).findings == []
     splits = Splits(train=(part(10, "a"),), validation=(part(10, "b"),), test=())
-    assert [finding.code for finding in check_splits(splits)] == ["image-leaked"]
+    assert [finding.code for finding in check_splits(splits).findings] == ["image-leaked"]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from ocrtune.cli.app import app
 from ocrtune.config import parse_config, write_config
-from ocrtune.errors import ConfigError, ImageError, TooManySkipped, TrainingError
+from ocrtune.errors import ConfigError, ImageError, ImageLeaked, TooManySkipped, TrainingError
 from ocrtune.training import train
 
 SHARDS, PAGES_OF_SHARD = 4, 6
@@ -198,6 +198,7 @@ def test_each_epoch_has_every_page_once_and_ends_with_an_evaluation_and_a_checkp
             tars,
             tmp_path / "run",
             f"data.validation_uri={json.dumps(str(recipe.data))}",
+            'data.allow=["image-leaked"]',  # the shards have the same pictures
             "evaluation.max_pages=3",
             "training.batch_size=5",
         )
@@ -349,6 +350,24 @@ def test_a_single_stream_with_prompts_keeps_its_epochs(tars, shard_config, tmp_p
 def test_what_a_mixture_with_streams_cannot_have_is_told(mixed_config, of_scans, overrides, message):
     with pytest.raises(ConfigError, match=message):
         train(mixed_config("run", *overrides, **of_scans))
+
+
+def test_a_page_of_a_stream_that_is_held_out_too_is_not_learned_from(tars, shard_config, tmp_path, batches):
+    (tmp_path / "held out.png").write_bytes(png(3))
+    row = {"image": "held out.png", "text": word(3)}
+    (tmp_path / "held-out.jsonl").write_text(json.dumps(row) + "\n")
+    held_out = f"data.validation_uri={tmp_path / 'held-out.jsonl'}"
+    with pytest.raises(ImageLeaked, match="the same image is among the pages held out") as caught:
+        train(shard_config(tars, tmp_path / "stop", held_out))
+    assert caught.value.where.endswith("03")
+    batches.clear()
+    result = train(shard_config(tars, tmp_path / "skip", held_out, "data.on_error=skip"))
+    names = {name for batch in batches for name in batch}
+    assert len(names) == PAGES - 1
+    assert read_json(result, "summary.json")["skipped_by_reason"] == {"image-leaked": 1}
+    batches.clear()
+    train(shard_config(tars, tmp_path / "allow", held_out, 'data.allow=["image-leaked"]'))
+    assert len({name for batch in batches for name in batch}) == PAGES
 
 
 def test_a_mixture_with_streams_needs_weights(tars, recipe, shard_config, tmp_path):

@@ -2,10 +2,12 @@ import importlib
 import json
 import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import TrainerCallback
 
 from ocrtune.config import read_config
@@ -173,6 +175,45 @@ def test_pages_with_errors_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_
     assert result.num_train_pages == 8
     skipped = [json.loads(line) for line in (result.run / "skipped.jsonl").read_text().splitlines()]
     assert "missing.png" in skipped[0]["where"]
+
+
+def leaking(manifest, tmp_path) -> Path:
+    """The manifest with a page of the held-out document in another one as well, and one that only looks like it."""
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for name in ("4.png", "8.png"):
+        (tmp_path / name).write_bytes((manifest.parent / name).read_bytes())
+    (tmp_path / "again.png").write_bytes((manifest.parent / "8.png").read_bytes())
+    with Image.open(manifest.parent / "9.png") as image:
+        image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC).save(
+            tmp_path / "near.png"
+        )
+    (tmp_path / "9.png").write_bytes((manifest.parent / "9.png").read_bytes())
+    kept = [row for row in rows if row["image"] in {"4.png", "8.png", "9.png"}]
+    kept += [{"image": name, "text": "owl", "document": "d0"} for name in ("again.png", "near.png")]
+    path = tmp_path / "leaking.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    return path
+
+
+def test_an_image_that_is_held_out_too_stops_a_run_unless_it_is_skipped_or_allowed(
+    recipe, tmp_path, manifest
+):
+    uri = f"data.uri={leaking(manifest, tmp_path)}"
+    few = ("training.max_steps=1", "data.max_skipped_share=0.5")
+    with pytest.raises(
+        TrainingError, match="image-leaked: the same image is in train and validation"
+    ) as caught:
+        train(recipe.config(tmp_path / "stop", uri, *few))
+    assert "ocrtune split" in caught.value.hint
+    result = train(recipe.config(tmp_path / "skip", uri, *few, "data.on_error=skip"))
+    assert (result.num_train_pages, result.num_validation_pages) == (2, 2)
+    (skipped,) = [json.loads(line) for line in (result.run / "skipped.jsonl").read_text().splitlines()]
+    assert (skipped["code"], skipped["where"].rpartition(":")[2]) == ("image-leaked", "4")
+    result = train(recipe.config(tmp_path / "allow", uri, *few, 'data.allow=["image-leaked"]'))
+    assert (result.num_train_pages, result.num_skipped) == (3, 0)
+    found = {row["code"]: row for row in json.loads((result.run / "findings.json").read_text())}
+    assert found["image-leaked"]["severity"] == "warning"
+    assert found["image-leaked-near"]["where"].count("leaking.jsonl:") == 2
 
 
 def test_pages_that_a_source_leaves_out_stop_a_run_unless_they_are_to_be_skipped(recipe, tmp_path, manifest):

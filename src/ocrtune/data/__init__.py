@@ -1,7 +1,13 @@
 """Pages → examples: prompts, targets, splits by document, and checks before a run."""
 
 from ocrtune.data.budget import Budget, TokenCounts
-from ocrtune.data.checks import check_dataset, check_page, check_splits
+from ocrtune.data.checks import (
+    check_dataset,
+    check_page,
+    check_splits,
+    examine_dataset,
+    find_near_leaks,
+)
 from ocrtune.data.codes import CODES, check_codes, severities
 from ocrtune.data.examples import build_example, build_examples, control_tokens, find_prompt
 from ocrtune.data.fingerprints import find_near_duplicates
@@ -32,7 +38,9 @@ __all__ = [
     "check_table",
     "check_uri",
     "control_tokens",
+    "examine_dataset",
     "find_near_duplicates",
+    "find_near_leaks",
     "find_prompt",
     "gather_findings",
     "severities",

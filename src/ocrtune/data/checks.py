@@ -1,16 +1,18 @@
 """Pages → findings: what would cost a run its quality, told before it starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ocrtune.data.budget import Budget
 from ocrtune.data.collecting import collect_facts
-from ocrtune.data.facts import Rules, check_contents
+from ocrtune.data.facts import Collected, Rules, check_contents
+from ocrtune.data.fingerprints import Indices
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.pictures import check_images
-from ocrtune.data.repeats import gather_leaks, gather_repeats
+from ocrtune.data.repeats import gather_leaks, gather_near_leaks, gather_repeats, pages_shown_in
 from ocrtune.data.splits import Splits
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
@@ -48,6 +50,33 @@ def check_dataset(
     Raises:
         SourceError: The journal is one of another check.
     """
+    facts = examine_dataset(
+        pages,
+        family,
+        prompt=prompt,
+        normalization=normalization,
+        open_images=open_images,
+        workers=workers,
+        budget=budget,
+        journal=journal,
+        json_target=json_target,
+    )
+    return facts.gathered.findings()
+
+
+def examine_dataset(
+    pages: Sequence[Page],
+    family: Family | None = None,
+    *,
+    prompt: str | None = None,
+    normalization: Normalization | None = None,
+    open_images: bool = True,
+    workers: int | None = None,
+    budget: Budget | None = None,
+    journal: Path | None = None,
+    json_target: JsonTarget | None = None,
+) -> Collected:
+    """What `check_dataset` tells, with the facts by which pages are compared with those of another part."""
     rules = Rules(
         family=family,
         prompt=prompt,
@@ -60,7 +89,7 @@ def check_dataset(
     kept = None if journal is None else Journal(journal, str(rules))
     facts = collect_facts(pages, rules, workers=workers, journal=kept)
     gather_repeats(pages, facts, facts.gathered)
-    return facts.gathered.findings()
+    return facts
 
 
 def check_page(
@@ -83,15 +112,36 @@ def check_page(
     return [*findings, *check_contents(page, rules)]
 
 
-def check_splits(splits: Splits, *, workers: int | None = None) -> list[Finding]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitsCheck:
+    """What parts of the pages share.
+
+    Attributes:
+        findings: Errors first.
+        leaked: int64 (pages,), places of the pages learned from with an image that a held-out page has too.
+    """
+
+    findings: list[Finding]
+    leaked: Indices
+
+
+def check_splits(splits: Splits, *, workers: int | None = None) -> SplitsCheck:
     """What held-out pages share with the pages that are learned from: files, documents.
 
     Files are compared by content and not opened; one that cannot be read is left to `check_dataset`. Pages that only look
-    alike are found by `check_uri`.
+    alike are found by `find_near_leaks`.
     """
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     rules = Rules(looking="files")
     facts = {name: collect_facts(pages, rules, workers=workers) for name, pages in parts.items()}
     gathered = Gatherer()
     gather_leaks(parts, facts, gathered)
+    leaked = pages_shown_in(facts["train"], [facts["validation"], facts["test"]])
+    return SplitsCheck(findings=gathered.findings(), leaked=leaked)
+
+
+def find_near_leaks(parts: Mapping[str, Sequence[Page]], facts: Mapping[str, Collected]) -> list[Finding]:
+    """Pages of a part that look like some of one before it; the facts are those of `examine_dataset` with open images."""
+    gathered = Gatherer()
+    gather_near_leaks(parts, facts, gathered)
     return gathered.findings()

@@ -52,14 +52,34 @@ def gather_leaks(
     parts: Mapping[str, Sequence[Page]], facts: Mapping[str, Collected], gathered: Gatherer
 ) -> None:
     """Add what a part of the pages, such as `validation`, shares with one before it to the findings."""
+    for ends in _all_ends(parts, facts):
+        ends.gather_same(gathered)
+        ends.gather_near(gathered)
+        ends.gather_documents(gathered)
+
+
+def gather_near_leaks(
+    parts: Mapping[str, Sequence[Page]], facts: Mapping[str, Collected], gathered: Gatherer
+) -> None:
+    """Add which pages of a part look like some of one before it to the findings."""
+    for ends in _all_ends(parts, facts):
+        ends.gather_near(gathered)
+
+
+def pages_shown_in(facts: Collected, others: Sequence[Collected]) -> Indices:
+    """Places of the pages with an image that is in one of the others too, int64 (pages,), rising."""
+    digests = np.concatenate([other.pictures["digest"] for other in others])
+    shared = np.isin(facts.pictures["digest"], digests)
+    return np.unique(facts.pictures["page"][shared]).astype(np.int64)
+
+
+def _all_ends(parts: Mapping[str, Sequence[Page]], facts: Mapping[str, Collected]) -> Iterator["_Ends"]:
+    """Each part with each one before it, where both have pages."""
     names = list(parts)
     for number, part in enumerate(names):
         for first in names[:number]:
             if len(parts[first]) and len(parts[part]):
-                ends = _Ends((first, part), (parts[first], parts[part]), (facts[first], facts[part]))
-                ends.gather_same(gathered)
-                ends.gather_near(gathered)
-                ends.gather_documents(gathered)
+                yield _Ends((first, part), (parts[first], parts[part]), (facts[first], facts[part]))
 
 
 def equal_groups(keys: NDArray[np.uint64]) -> list[Indices]:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from ocrtune.config import Config
 from ocrtune.data import (
-    check_dataset,
+    Splits,
     check_page,
     check_splits,
+    examine_dataset,
+    find_near_leaks,
     gather_findings,
     split_by_document,
 )
 from ocrtune.data.codes import severities
 from ocrtune.data.examples import ExampleMaker
-from ocrtune.data.held_out import held_out_source, spread
+from ocrtune.data.facts import Collected
+from ocrtune.data.held_out import NotHeldOut, held_out_source, spread
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.mixed_stream import open_data_stream
 from ocrtune.data.mixing import Mixture, make_mixture, read_data
@@ -39,6 +42,15 @@ MOST_PAGES_OPENED = 5000
 """Up to so many pages every image is opened before the first step; of more only the headers are read."""
 
 MOST_ERRORS_SHOWN = 10
+
+PAGES_HINT = (
+    "mend them, `ocrtune check` lists all; or leave such pages out, counted, by --set data.on_error=skip"
+)
+
+LEAK_HINT = (
+    "`ocrtune split` keeps pages that show the same together; or leave them out of what is learned from, counted, by "
+    "--set data.on_error=skip; or go on by --set data.allow='[image-leaked]'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,31 +113,46 @@ def prepare_data(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> 
         TrainingError: Pages have errors and the recipe does not say to skip them, or nothing is left.
         OcrtuneError: The source cannot be read or split.
     """
+    run = _Run.of(config, recipe, tokenizer)
     if is_streamed(config.data):
-        return _prepare_stream(config, recipe, tokenizer)
+        return _prepare_stream(run)
     seed = config.run.seed
     mixed = read_data(config.data, seed)
     splits = split_by_document(mixed.pages, config.data, seed, sizes=mixed.sizes)
     of_sources = [*mixed.findings, *splits.findings]
     left_out = _left_out(of_sources, config)
-    findings = [*gather_findings(of_sources), *check_splits(splits)]
-    usable = _usable(splits.train, config, recipe)
-    held_out = _usable(spread(splits.validation, config.evaluation.max_pages), config, recipe)
-    train = _encoded(usable.pages, config, recipe, tokenizer)
-    validation = _encoded(held_out.pages, config, recipe, tokenizer)
-    skipped = [*left_out, *usable.skipped, *held_out.skipped, *train.skipped, *validation.skipped]
+    parted = _without_leaks(splits, config)
+    usable = _usable(parted.splits.train, run)
+    held_out = _usable(spread(parted.splits.validation, config.evaluation.max_pages), run)
+    alike = _near_leaks(usable, held_out)
+    train = _encoded(usable.pages, run)
+    validation = _encoded(held_out.pages, run)
+    skipped = [
+        *left_out,
+        *parted.skipped,
+        *usable.skipped,
+        *held_out.skipped,
+        *train.skipped,
+        *validation.skipped,
+    ]
     _check_share(skipped, len(mixed.pages) + len(left_out), config)
     if not len(train):
         raise TrainingError(
             f"none of the {len(splits.train)} pages is left to learn from",
             hint=skipped[0].message if skipped else "is data.uri the right one?",
         )
-    places = splits.places[usable.places][train.places]
+    places = parted.splits.places[usable.places][train.places]
     mixture = make_mixture(config.data.mixed, mixed, places, seed)
     return TrainingData(
         train=train,
         validation=list(validation.examples),
-        findings=[*findings, *usable.findings, *held_out.findings],
+        findings=[
+            *gather_findings(of_sources),
+            *parted.findings,
+            *alike,
+            *usable.findings,
+            *held_out.findings,
+        ],
         skipped=skipped,
         materials={"pages": mixture.sizes()},
         mixture=mixture,
@@ -177,8 +204,25 @@ def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
     return StreamSteps(total=math.ceil(count / size), per_epoch=per_epoch, size=size, num_examples=count)
 
 
-def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> TrainingData:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What pages become examples by."""
+
+    config: Config
+    recipe: InputsRecipe
+    tokenizer: Tokenizer
+    json_target: JsonTarget | None
+
+    @classmethod
+    def of(cls, config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) -> "_Run":
+        schema = config.data.json_schema
+        json_target = None if schema is None else JsonTarget.read(Path(schema))
+        return cls(config=config, recipe=recipe, tokenizer=tokenizer, json_target=json_target)
+
+
+def _prepare_stream(run: _Run) -> TrainingData:
     """Held-out pages are checked as any others; those of the stream show what is wrong when they are asked for."""
+    config = run.config
     _refuse_documents(config)
     training, skips = config.training, config.data.on_error == "skip"
     stream = open_data_stream(
@@ -191,19 +235,19 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
     held_out = held_out_source(config)
     of_sources = [*stream.findings, *held_out.findings]
     left_out = _left_out(of_sources, config)
-    usable = _usable(held_out.pages, config, recipe)
-    validation = _encoded(usable.pages, config, recipe, tokenizer)
+    usable = _usable(held_out.pages, run)
+    validation = _encoded(usable.pages, run)
     skipped = [*usable.skipped, *validation.skipped]
     _check_share(skipped, len(held_out.pages), config)
     return TrainingData(
         train=StreamedExamples(
-            stream.page,
+            _make_page(stream, usable.pages, config),
             steps.num_examples,
-            recipe,
-            tokenizer,
+            run.recipe,
+            run.tokenizer,
             on_too_long=_listing(config) if config.inputs.on_too_long == "skip" else None,
             on_error=_listing(config) if skips else None,
-            json_target=_json_target(config),
+            json_target=run.json_target,
             stride=stream.stride(steps.num_examples),
             limit=SkipLimit(config.data.max_skipped_share, stream.num_pages),
         ),
@@ -214,6 +258,10 @@ def _prepare_stream(config: Config, recipe: InputsRecipe, tokenizer: Tokenizer) 
         stream=stream,
         steps=steps,
     )
+
+
+def _make_page(stream: Stream, held_out: Sequence[Page], config: Config) -> Callable[[int], Page]:
+    return stream.page if "image-leaked" in config.data.allow else NotHeldOut(stream.page, held_out)
 
 
 def _refuse_documents(config: Config) -> None:
@@ -229,10 +277,6 @@ def _refuse_documents(config: Config) -> None:
     ]
     if problems:
         raise ConfigError(problems, hint="give held-out pages of their own by data.validation_uri")
-
-
-def _json_target(config: Config) -> JsonTarget | None:
-    return None if config.data.json_schema is None else JsonTarget.read(Path(config.data.json_schema))
 
 
 def _listing(config: Config) -> Callable[[Finding], None]:
@@ -254,6 +298,45 @@ def _left_out(findings: Sequence[Finding], config: Config) -> list[Finding]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Parted:
+    """Splits that share no image, unless that is allowed.
+
+    Attributes:
+        splits: What is left of them.
+        skipped: A finding for each page left out.
+        findings: What the splits share.
+    """
+
+    splits: Splits
+    skipped: list[Finding]
+    findings: list[Finding]
+
+
+def _without_leaks(splits: Splits, config: Config) -> _Parted:
+    """Pages are scored that were never learned from: of a page in both the one to learn from goes."""
+    check = check_splits(splits)
+    findings = severities(check.findings, config.data.allow)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return _Parted(splits=splits, skipped=[], findings=findings)
+    if config.data.on_error == "stop":
+        raise _pages_have_errors(errors, hint=LEAK_HINT)
+    kept = np.setdiff1d(np.arange(len(splits.train)), check.leaked)
+    left = replace(splits, train=Selected(splits.train, kept), places=splits.places[kept])
+    skipped = [_leaked_page(splits.train[place]) for place in check.leaked.tolist()]
+    return _Parted(splits=left, skipped=skipped, findings=findings)
+
+
+def _leaked_page(page: Page) -> Finding:
+    return Finding(
+        code="image-leaked",
+        severity="error",
+        message="the same image is among the pages held out",
+        where=page.where or page.name,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Usable:
     """Pages without errors.
 
@@ -262,20 +345,35 @@ class _Usable:
         places: int64 (pages,), their places among the pages given.
         skipped: A finding for each of the others.
         findings: What was found on all.
+        given: All pages.
+        facts: Of all pages; by them pages of another part that look the same are found, if images were opened.
     """
 
     pages: Sequence[Page]
     places: NDArray[np.int64]
     skipped: list[Finding]
     findings: list[Finding]
+    given: Sequence[Page]
+    facts: Collected
 
 
-def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usable:
-    rules = _Rules(recipe, _json_target(config), open_images=len(pages) <= MOST_PAGES_OPENED)
-    findings = severities(rules.check_all(pages), config.data.allow)
+def _near_leaks(train: _Usable, validation: _Usable) -> list[Finding]:
+    parts = {"train": train, "validation": validation}
+    return find_near_leaks(
+        {name: part.given for name, part in parts.items()}, {name: part.facts for name, part in parts.items()}
+    )
+
+
+def _usable(pages: Sequence[Page], run: _Run) -> _Usable:
+    config = run.config
+    rules = _Rules(run.recipe, run.json_target, open_images=len(pages) <= MOST_PAGES_OPENED)
+    facts = rules.examine_all(pages)
+    findings = severities(facts.gathered.findings(), config.data.allow)
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
-        return _Usable(pages=pages, places=np.arange(len(pages)), skipped=[], findings=findings)
+        return _Usable(
+            pages=pages, places=np.arange(len(pages)), skipped=[], findings=findings, given=pages, facts=facts
+        )
     if config.data.on_error == "stop":
         raise _pages_have_errors(errors)
     places: list[int] = []
@@ -287,7 +385,9 @@ def _usable(pages: Sequence[Page], config: Config, recipe: InputsRecipe) -> _Usa
         if not page_errors:
             places.append(place)
     kept = np.array(places, dtype=np.int64)
-    return _Usable(pages=Selected(pages, kept), places=kept, skipped=skipped, findings=findings)
+    return _Usable(
+        pages=Selected(pages, kept), places=kept, skipped=skipped, findings=findings, given=pages, facts=facts
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +398,8 @@ class _Rules:
     json_target: JsonTarget | None
     open_images: bool
 
-    def check_all(self, pages: Sequence[Page]) -> list[Finding]:
-        return check_dataset(
+    def examine_all(self, pages: Sequence[Page]) -> Collected:
+        return examine_dataset(
             pages,
             self.recipe.family,
             prompt=self.recipe.prompt,
@@ -319,32 +419,28 @@ class _Rules:
         )
 
 
-def _pages_have_errors(errors: Sequence[Finding]) -> TrainingError:
+def _pages_have_errors(errors: Sequence[Finding], hint: str = PAGES_HINT) -> TrainingError:
     shown = [
         f"  - {finding.code}: {finding.message} ({finding.count} times; {finding.where})"
         for finding in errors[:MOST_ERRORS_SHOWN]
     ]
     more = len(errors) - len(shown)
     lines = ["pages have errors", *shown, *([f"  - and {more} more kinds"] if more else [])]
-    return TrainingError(
-        "\n".join(lines),
-        hint="mend them, `ocrtune check` lists all; or leave such pages out, counted, by --set data.on_error=skip",
-    )
+    return TrainingError("\n".join(lines), hint=hint)
 
 
-def _encoded(
-    pages: Sequence[Page], config: Config, recipe: InputsRecipe, tokenizer: Tokenizer
-) -> EncodedExamples:
+def _encoded(pages: Sequence[Page], run: _Run) -> EncodedExamples:
+    recipe, config = run.recipe, run.config
     make = ExampleMaker(
         family=recipe.family,
         prompt=recipe.prompt,
         normalization=recipe.normalization,
-        json_target=_json_target(config),
+        json_target=run.json_target,
     )
     return EncodedExamples(
         Mapped(pages, make),
         recipe,
-        tokenizer,
+        run.tokenizer,
         on_too_long=config.inputs.on_too_long,
         on_error=config.data.on_error,
     )

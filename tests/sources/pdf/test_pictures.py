@@ -69,7 +69,7 @@ def test_the_same_page_in_two_parts_is_a_leak_however_it_is_rendered(pdf):
         return Splits(train=[made[0]], validation=[], test=[made[1]])
 
     def codes(one, other):
-        return [found.code for found in check_splits(splits(one, other))]
+        return [found.code for found in check_splits(splits(one, other)).findings]
 
     assert codes(page(pdf), page(pdf, dpi=300)) == ["image-leaked"]
     assert codes(page(pdf), page(pdf, number=4)) == []

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from fault_corpus.case import BAD_TEXT, TEXTS, Case, bad_bytes, good, good_bytes, write_manifest
+from fault_corpus.case import BAD_TEXT, TEXTS, Case, bad, bad_bytes, good, good_bytes, write_manifest
 
 _SPLITS = "splits"
 HELD_OUT = "held-out"
@@ -13,7 +13,7 @@ HELD_OUT = "held-out"
 def cases() -> list[Case]:
     """All of splits."""
     return [
-        good(_SPLITS, "same-picture", _split(good_bytes(0), TEXTS[0], ""), "image-leaked", pages=6, validation=HELD_OUT),
+        bad(_SPLITS, "same-picture", _split(good_bytes(0), TEXTS[0], ""), "image-leaked", pages=5, validation=HELD_OUT),
         good(_SPLITS, "same-document", _split(bad_bytes(), BAD_TEXT, "page1"), "document-shared", pages=6, validation=HELD_OUT),
         good(_SPLITS, "apart", _split(bad_bytes(), BAD_TEXT, ""), pages=6, validation=HELD_OUT),
     ]  # fmt: skip
