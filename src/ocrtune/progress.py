@@ -1,5 +1,6 @@
 """Progress on stderr: a bar on a terminal, plain lines elsewhere; stdout stays free for data."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -20,9 +21,14 @@ PLAIN_LINE_EVERY_S = 10.0
 Item = TypeVar("Item")
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks and writes: of those that torchrun or accelerate start together only the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def talk() -> Console:
-    """The console for people: stderr, without colour where it is not a terminal."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    """The console for people: stderr, without colour where it is not a terminal; silent beside the first process."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True, quiet=not is_first_process())
 
 
 def say(message: str) -> None:

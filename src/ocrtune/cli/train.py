@@ -7,7 +7,7 @@ import typer
 from ocrtune.cli.printing import print_json
 from ocrtune.config import read_config
 from ocrtune.errors import require
-from ocrtune.progress import say
+from ocrtune.progress import is_first_process, say
 from ocrtune.reports import report_run, write_report
 
 
@@ -35,6 +35,8 @@ def command(
     except ModuleNotFoundError as error:
         raise require(error.name or "torch", "train") from error
     result = train(recipe)
+    if not is_first_process():
+        return
     report = result.run / "report.html"
     write_report(report_run(result.run), report)
     say(f"report: {report}")

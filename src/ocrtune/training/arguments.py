@@ -16,6 +16,7 @@ def training_arguments(
     device: DeviceFacts,
     policy: PrecisionPolicy,
     num_examples: int,
+    num_devices: int = 1,
     evaluates: bool,
     max_steps: int | None = None,
     epoch_steps: int | None = None,
@@ -28,6 +29,7 @@ def training_arguments(
         device: Where the run is.
         policy: Decides autocast and scaler.
         num_examples: Examples learned from in an epoch.
+        num_devices: Processes of the run.
         evaluates: Whether pages are held out.
         max_steps: Steps of a run on a stream; without it as the recipe says.
         epoch_steps: Steps of a pass over a stream, at whose end pages are evaluated where the recipe names no steps.
@@ -37,7 +39,8 @@ def training_arguments(
     save_steps = training.save_every_steps or every_steps
     evaluation_strategy = "no" if not evaluates else "steps" if every_steps else "epoch"
     save_strategy = "steps" if save_steps else "epoch"
-    return TrainingArguments(
+    steps = max_steps or optimizer_steps(config, num_examples, num_devices=num_devices)
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         seed=config.run.seed,
         data_seed=config.run.seed,
@@ -47,7 +50,7 @@ def training_arguments(
         gradient_accumulation_steps=training.accumulation_steps,
         learning_rate=optimizer.learning_rate,
         lr_scheduler_type=optimizer.schedule,
-        warmup_steps=round(optimizer.warmup_fraction * (max_steps or optimizer_steps(config, num_examples))),
+        warmup_steps=round(optimizer.warmup_fraction * steps),
         max_grad_norm=optimizer.max_grad_norm,
         bf16=policy.autocast_dtype == "bfloat16",
         fp16=policy.scaler,
@@ -73,6 +76,10 @@ def training_arguments(
         average_tokens_across_devices=True,
         log_level="error",
     )
+    # On a machine with several cards a single process would take all of them by torch's DataParallel, which cuts a batch
+    # of tiles where no example ends.
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001
+    return arguments
 
 
 def optimizer_steps(config: Config, num_examples: int, *, num_devices: int = 1) -> int:

@@ -21,9 +21,15 @@ TRAINER_STATE = "trainer_state.json"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths of a run folder."""
+    """Paths of a run folder.
+
+    Attributes:
+        path: The folder.
+        writes: Whether this process keeps its files; of several one does.
+    """
 
     path: Path
+    writes: bool = True
 
     @property
     def config(self) -> Path:
@@ -42,13 +48,16 @@ class RunFolder:
 
     def start_skipped(self, skipped: Sequence[Finding], *, goes_on: bool) -> None:
         """Write down what is left out from the start; a stream that goes on keeps what it has left out so far."""
+        if not self.writes:
+            return
         rows = [finding.as_dict() for finding in skipped]
         write_jsonl(self.skipped, [*(self.read_skipped() if goes_on else []), *rows])
 
     def finish_skipped(self) -> list[dict[str, Any]]:
         """Leave each page in the list once, and tell them."""
         rows = self.read_skipped()
-        write_jsonl(self.skipped, rows)
+        if self.writes:
+            write_jsonl(self.skipped, rows)
         return rows
 
     def read_skipped(self) -> list[dict[str, Any]]:
@@ -90,10 +99,11 @@ class RunFolder:
         return self.metrics.exists() or self.checkpoints.exists()
 
     def write_json(self, name: str, value: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> Path:
-        """Write `value` as `name` in the folder, atomically."""
+        """Write `value` as `name` in the folder, atomically, if this process writes."""
         path = self.path / name
         plain = dict(value) if isinstance(value, Mapping) else list(value)
-        write_text_atomically(path, json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
+        if self.writes:
+            write_text_atomically(path, json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
         return path
 
     def last_checkpoint(self) -> Path | None:
@@ -107,15 +117,21 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def open_run(config: Config) -> RunFolder:
+def open_run(config: Config, *, writes: bool = True) -> RunFolder:
     """Make the run folder, or find it again to resume, and write the resolved recipe.
 
     A folder in which no step was logged holds no run: after a mistake in recipe or data it is used again.
 
+    Args:
+        config: The recipe.
+        writes: False in the other processes of a run, which take the folder as they find it.
+
     Raises:
         TrainingError: The folder holds a run already and the recipe does not say to resume it.
     """
-    folder = RunFolder(Path(config.run.folder))
+    folder = RunFolder(Path(config.run.folder), writes)
+    if not writes:
+        return folder
     if folder.has_steps and not config.run.resume:
         raise TrainingError(
             f"the run folder {folder.path} holds a run already",

@@ -45,6 +45,7 @@ from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_a
 from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
 from ocrtune.training.logs import RunLog, Screen
+from ocrtune.training.processes import join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
 
@@ -111,10 +112,12 @@ def _say_mixture(data: TrainingData) -> None:
 
 def make_plan(config: Config) -> Plan:
     """Find the base model, and decide family, inputs and precision."""
-    folder = open_run(config)
-    base = find_base(config, folder)
-    family = read_family(base, config.family)
     device = detect_device(config.training.device)
+    processes = join_processes(device)
+    folder = open_run(config, writes=processes.is_main_process)
+    with processes.main_process_first():
+        base = find_base(config, folder)
+    family = read_family(base, config.family)
     policy = choose_precision(config.training.precision, device, config.tuning.method)
     say(f"{family.title} on {device.name}: {policy.reason}")
     card = read_card(base)
@@ -174,6 +177,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             policy=plan.policy,
             num_examples=data.num_examples,
             evaluates=evaluates,
+            num_devices=PartialState().num_processes,
             max_steps=data.steps.total if data.steps else None,
             epoch_steps=data.steps.per_epoch if data.steps else None,
         ),
@@ -221,7 +225,7 @@ def make_guidance(plan: Plan, tuned: TunedModel) -> Guidance | None:
 def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None:
     """Train, from the last whole checkpoint if asked, and save the last step."""
     checkpoint = folder.last_checkpoint() if resume else None
-    if checkpoint is not None:
+    if checkpoint is not None and folder.writes:
         forget_metrics_after(folder, step_of(checkpoint))
         say(f"going on from {checkpoint}")
     try:
@@ -239,6 +243,8 @@ def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None
 def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapsed_s: float) -> TrainingResult:
     """Write `best.json` and `summary.json`, and say where the best checkpoint lies."""
     state, folder = trainer.state, plan.folder
+    # The others may still be writing down what they left out.
+    PartialState().wait_for_everyone()
     last = folder.checkpoints / f"checkpoint-{state.global_step}"
     best = last if state.best_model_checkpoint is None else Path(state.best_model_checkpoint)
     skipped = folder.finish_skipped()
@@ -295,7 +301,9 @@ def _save_weights(plan: Plan, model: OcrModel, folder: Path, step: int, cer: flo
 
 
 def _callbacks(config: Config, folder: RunFolder, *, evaluates: bool) -> list[TrainerCallback]:
-    callbacks: list[TrainerCallback] = [RunLog(folder, elapsed_s=_elapsed_s(folder)), Screen()]
+    callbacks: list[TrainerCallback] = [Screen()]
+    if folder.writes:
+        callbacks.append(RunLog(folder, elapsed_s=_elapsed_s(folder)))
     if evaluates and config.training.early_stop_evaluations:
         callbacks.append(EarlyStoppingCallback(config.training.early_stop_evaluations))
     return callbacks
