@@ -56,16 +56,18 @@ class Cut:
     """A part of an image on disk, cut out when it is asked for.
 
     Attributes:
-        path: The whole image; it may be a page of a PDF.
+        path: The whole image; it may be a page of a PDF or TIFF.
         polygon: Around the part, at least three corners, in pixels of the upright image.
         baseline: What the letters stand on, at least two points; tells how the part is to be turned.
         margin_px: How much paper is left around the polygon's bounds.
+        quarter_turns: So many times the part is turned clockwise by 90° until its letters stand upright, but for a slope.
     """
 
-    path: Path | PdfPage
+    path: Path | PdfPage | TiffPage
     polygon: Corners
     baseline: Corners | None = None
     margin_px: int = 0
+    quarter_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

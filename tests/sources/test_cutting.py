@@ -109,6 +109,45 @@ def test_level_vertical_and_short_parts_are_left_as_they_stand(page, outline, ba
     assert np.abs(np.subtract(cut.size, spread)).max() <= 2
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, -1])
+def test_quarter_turns_move_pixels_and_change_none(page, turns):
+    def draw(pen):
+        pen.rectangle((30, 5, 60, 40), fill="red")
+        pen.polygon([(40, 40), (80, 290), (60, 100)], fill="blue")
+
+    path = page(draw)
+    outline = (
+        (0, 0),
+        (90, 10),
+        (80, 150),
+        (90, 300),
+        (0, 280),
+    )  # at the edge of the page, where there is no margin
+    as_it_stands = open_image(Cut(path=path, polygon=outline, margin_px=7))
+    cut = Cut(path=path, polygon=outline, margin_px=7, quarter_turns=turns)
+    assert image_size(cut) == open_image(cut).size
+    np.testing.assert_array_equal(open_image(cut), np.rot90(as_it_stands, -turns))
+
+
+@pytest.mark.parametrize("has_baseline", [True, False])
+def test_a_vertical_line_that_slopes_is_turned_by_both(page, has_baseline):
+    bar, line = corners(110, 135, 290, 155), ((100, 155), (300, 155))
+    degrees = -90 + 7
+    path = page(lambda pen: pen.polygon(turned(bar, degrees), fill="black"))
+    outline = turned(corners(100, 130, 300, 160), degrees)
+    baseline = turned(line, degrees) if has_baseline else None
+    image = open_image(Cut(path=path, polygon=outline, baseline=baseline, margin_px=5, quarter_turns=1))
+    assert np.abs(np.subtract(image.size, (210, 40))).max() <= 2
+    ys, xs = np.nonzero(np.asarray(image.convert("L")) < 60)
+    assert np.abs(np.subtract((np.ptp(xs), np.ptp(ys)), (180, 20))).max() <= 3, "the bar is not level"
+
+
+def test_a_part_whose_corners_are_farther_off_than_pillow_draws_keeps_its_pixels(page):
+    path = page(lambda pen: pen.rectangle((0, 0, 50, 300), fill="black"))
+    cut = Cut(path=path, polygon=corners(-9e13, -9e13, 9e13, 9e13))
+    np.testing.assert_array_equal(open_image(cut), open_image(path))
+
+
 def test_a_part_that_reaches_far_beyond_the_page_stays_as_small_as_the_page(page):
     outline = turned(corners(-90_000, 100, 90_000, 900_000), 10)
     cut = Cut(path=page(), polygon=outline, baseline=turned(((0, 200), (400, 200)), 10), margin_px=8)

@@ -248,6 +248,17 @@ def test_form_feeds_part_the_text_of_a_tiff(text, tmp_path):
     assert {page.document for page in pages} == {"vol"}
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("one\n\f", "one"), ("one\n\ntwo\n\f\n", "one\n\ntwo"), ("one\n\n", "one\n"), ("a\fb\n", "a\fb")],
+)
+def test_the_form_feed_that_tesseract_writes_behind_a_page_is_none_of_it(tmp_path, suffix, text, wanted):
+    halves().save(tmp_path / f"p{suffix}")
+    (tmp_path / "p.txt").write_text(text, encoding="utf-8")
+    assert [page.text for page in read_pages(str(tmp_path))] == [wanted]
+
+
 @pytest.mark.parametrize("text", ["one", "one\ftwo", "one\ftwo\fdrei\ffour", ""])
 def test_a_text_for_another_number_of_pages_leaves_the_tiff_as_one_page_that_is_told(text, tmp_path):
     save_tiff(tmp_path / "scan.tif").with_suffix(".txt").write_text(text)

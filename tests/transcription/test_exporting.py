@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_pdfs import Print, write_pdf
 
 from ocrtune.errors import ExportError
-from ocrtune.sources import read_source
+from ocrtune.sources import open_image, read_source
 from ocrtune.sources.transcripts.reading import READERS
 from ocrtune.transcription import export_pages
 
@@ -384,3 +384,128 @@ def test_xhtml_is_written_again_as_it_was(scan, tmp_path):
         etree.parse(path), method="c14n"
     )
     assert written.partition("<html")[2] == (head + body + "\n").partition("<html")[2]
+
+
+def test_html_written_again_names_the_encoding_that_it_is_written_in(scan, tmp_path):
+    path = scan().with_name("scan.hocr")
+    metas = '<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1"><meta charset="latin-1">'
+    page = HOCR.format("Gr\u00fc\u00dfe").replace("<html>", f"<html><head>{metas}</head>")
+    path.write_bytes(page.encode("latin-1"))
+    (name,) = [page.name for page in read_source(f"hocr:{path}").pages]
+    predictions = write_predictions(tmp_path / "p.jsonl", {name: "Grüße 三"})
+    (again,) = export_pages(f"hocr:{path}", tmp_path / "out", to="hocr", predictions=predictions).files
+    written = again.read_text(encoding="utf-8")
+    assert "Grüße 三" in written
+    assert written.count("charset=") == 2
+    assert "8859" not in written
+    assert "latin" not in written
+
+
+TABLE_ANSWER = "<table><tr><td>x</td><td>y</td></tr><tr><td>z</td><td>w</td></tr></table>"
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("answer", ["x\ny\nz", TABLE_ANSWER])
+def test_a_table_with_other_lines_than_before_keeps_the_answer(book, tmp_path, to, answer, check_valid):
+    predictions = write_predictions(tmp_path / "p.jsonl", {"scan.xml#t": answer})
+    exported = export_pages(f"page:{book}?level=region", tmp_path / "out", to=to, predictions=predictions)
+    check_valid(exported.files[0], to)
+    table = next(region for region in read_layout(exported.files[0], to).regions if region.kind == "table")
+    found = table.text.splitlines() if table.text else [line.text for line in table.lines if line.text]
+    assert found == (["x", "y", "z", "w"] if answer == TABLE_ANSWER else ["x", "y", "z"])
+    assert [finding.count for finding in exported.findings if finding.code == "lines-differ"] == [1]
+    assert ("file-rebuilt" in codes(exported)) == (to == "page")
+    if to == "page" and answer == TABLE_ANSWER:
+        assert [(cell.row, cell.column) for cell in table.cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_empty_answer_leaves_lines_where_they_are(book, tmp_path, to, check_valid):
+    predictions = write_predictions(tmp_path / "p.jsonl", {"scan.xml#b": " \n"})
+    exported = export_pages(f"page:{book}?level=region", tmp_path / "out", to=to, predictions=predictions)
+    check_valid(exported.files[0], to)
+    body = read_layout(exported.files[0], to).regions[0]
+    assert [(line.text, len(line.polygon)) for line in body.lines] == [(None, 4), (None, 4)]
+
+
+@pytest.mark.parametrize("target", ["plain", "markdown", "grounded"])
+@pytest.mark.parametrize("level", ["region", "line"])
+def test_what_has_no_answer_stays_as_it_was_whatever_the_targets_form(book, tmp_path, level, target):
+    uri = f"page:{book}?level={level}&target={target}"
+    (path,) = export_pages(uri, tmp_path / "out", to="page").files
+    assert etree.tostring(etree.parse(path), method="c14n") == etree.tostring(
+        etree.parse(book), method="c14n"
+    )
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("level", ["line", "region"])
+def test_lines_that_nobody_transcribed_get_the_answers(book, tmp_path, to, level, check_valid):
+    text = book.read_text(encoding="utf-8").replace(
+        "<TextEquiv><Unicode>the whole day.</Unicode></TextEquiv>", ""
+    )
+    book.write_text(text, encoding="utf-8")
+    uri = f"page:{book}?level={level}&untranscribed=keep"
+    answers = {"line": {"scan.xml#b2": "new"}, "region": {"scan.xml#b": "It fell, <and> fell\nnew"}}[level]
+    predictions = write_predictions(tmp_path / "p.jsonl", answers)
+    exported = export_pages(uri, tmp_path / "out", to=to, predictions=predictions)
+    check_valid(exported.files[0], to)
+    assert [text for text, _ in read_lines(exported.files[0], to)][:2] == ["It fell, <and> fell", "new"]
+    assert "lines-differ" not in codes(exported)
+
+
+def test_pages_whose_text_nobody_wrote_do_not_count(book, tmp_path):
+    text = book.read_text(encoding="utf-8").replace("the whole day.", "")
+    book.write_text(text, encoding="utf-8")
+    assert export_pages(f"page:{book}?untranscribed=keep", tmp_path / "out", to="page").num_pages == 4
+
+
+def test_a_file_in_place_of_the_folder_is_told(book, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    for folder in (tmp_path / "out", tmp_path / "out" / "below"):
+        with pytest.raises(ExportError, match="it is a file"):
+            export_pages(f"page:{book}", folder, to="page", overwrite=True)
+
+
+def test_written_over_its_source_no_file_takes_the_place_of_another(book):
+    text = book.read_text(encoding="utf-8")
+    (book.parent / "A b.xml").write_text(text.replace("the whole day", "first"), encoding="utf-8")
+    (book.parent / "A_b.xml").write_text(text.replace("the whole day", "second"), encoding="utf-8")
+    exported = export_pages(f"page:{book.parent}", book.parent, to="page", overwrite=True)
+    found = [path.read_text(encoding="utf-8") for path in exported.files]
+    assert ["first" in found[0], "second" in found[1], "the whole day" in found[2]] == [True, True, True]
+    assert "second" in (book.parent / "A_b.xml").read_text(encoding="utf-8")
+    assert exported.files[2] == book
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_angle_goes_along_into_every_format(book, tmp_path, to, check_valid):
+    text = book.read_text(encoding="utf-8")
+    book.write_text(
+        text.replace('<TextRegion id="b">', '<TextRegion id="b" orientation="-90">'), encoding="utf-8"
+    )
+    (other,) = export_pages(f"page:{book}", tmp_path / "other", to="alto").files
+    Image.new("RGB", (400, 300)).save(other.with_name("scan.png"))
+    (path,) = export_pages(f"alto:{other}", tmp_path / "out", to=to).files
+    check_valid(path, to)
+    layout = read_layout(path, to)
+    assert [region.turn_deg % 360 for region in layout.regions if region.lines] == [270, 0, 0]
+    assert {line.turn_deg % 360 for line in layout.regions[0].lines} == {270}
+
+
+@pytest.mark.parametrize("level", ["line", "page"])
+@pytest.mark.parametrize("to", FORMATS)
+def test_the_frame_of_a_tiff_comes_back(tmp_path, to, level):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    frames = [Image.new("L", (400, 300), shade) for shade in (0, 100, 200)]
+    for place in (folder, tmp_path / "out"):
+        place.mkdir(exist_ok=True)
+        frames[0].save(place / "book.tif", save_all=True, append_images=frames[1:])
+    page = HOCR.format("x").replace("scan.png", "book.tif; ppageno 1")
+    (folder / "a.hocr").write_text(page, encoding="utf-8")
+    uri = f"hocr:{folder}?level={level}"
+    (path,) = export_pages(uri, tmp_path / "out", to=to, overwrite=True).files
+    source = read_source(f"{to}:{path}?level={level}")
+    assert [finding for finding in source.findings if finding.code.startswith("image")] == []
+    assert open_image(source.pages[0].images[0]).getpixel((5, 5)) == (100, 100, 100)

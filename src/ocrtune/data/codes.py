@@ -113,6 +113,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "image-elsewhere": Code(
             "note", "an image was taken by its name, not from where its transcription says"
         ),
+        "image-frame-unknown": Code("warning", "a transcription tells not which frame of a TIFF it is of"),
         "image-frames": Code("warning", "a file holds several frames, of which the first is used"),
         "image-leaked": Code("error", "the same image is in two splits"),
         "image-leaked-near": Code("warning", "images of two splits look the same"),
@@ -137,6 +138,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "label-noise": Code("warning", "a text is far from what another OCR read"),
         "labels-differ-from-ids": Code("warning", "a label is not the id at its place"),
         "line-empty": Code("warning", "a line has no text"),
+        "line-turned": Code("warning", "lines look turned, and no angle is told"),
         "line-of-several": Code("note", "an answer of several lines is one line of its scan"),
         "line-without-coordinates": Code("warning", "a line has no coordinates"),
         "lines-differ": Code("warning", "an answer has another number of lines than its region"),

@@ -374,7 +374,7 @@ def _mark(source: ImageSource, *, with_file: bool) -> tuple[object, ...]:
     if isinstance(source, PdfPage):
         return (source.number, source.dpi, _mark(source.path, with_file=with_file))
     if isinstance(source, Cut):
-        outline = (source.polygon, source.baseline, source.margin_px)
+        outline = (source.polygon, source.baseline, source.margin_px, source.quarter_turns)
         return (outline, _mark(source.path, with_file=with_file))
     return (source.name,) if isinstance(source, EncodedImage) else (source.mode, source.size)
 

@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ocrtune.errors import ImageError
-from ocrtune.records import Corners, Cut
+from ocrtune.records import Cut
 
 LEAST_TURN_DEG = 2.0
 """A part that slopes less is left as it is: turning it would blur more than it mends."""
 
 MOST_TURN_DEG = 45.0
-"""What slopes more is no sloping line but a vertical one, and is left as it stands."""
+"""What slopes more is no sloping line but a vertical one, which only `Cut.quarter_turns` turns."""
 
 _LEAST_ASPECT_RATIO = 4.0
 """Only of a polygon so much longer than high does the shape tell the slope of its letters."""
+
+_FARTHEST_PX = 1e9
+"""Pillow draws nothing at all where a corner lies farther off."""
+
+_QUARTERS = (None, Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
+"""Quarter turns clockwise → what Pillow calls them."""
 
 _FEWEST_OUTSIDE_PX = 64
 _BASELINE_SAMPLES = 64
@@ -35,20 +41,24 @@ class Frame:
         size: (width, height) of the cut.
         corner: Left upper corner of the cut, in page pixels if nothing is turned, else in turned ones.
         turn: (2, 2): page pixel → turned pixel; the identity where nothing is turned.
+        is_sloping: It is turned by more than quarters, so that pixels are mixed.
     """
 
     size: tuple[int, int]
     corner: Points
     turn: Points
+    is_sloping: bool
 
     def places(self, points: Points) -> Points:
         """(N, 2) points of the page in pixels of the cut."""
         return points @ self.turn.T - self.corner
 
     @property
-    def is_turned(self) -> bool:
-        """Whether the cut is not a box of the page's own pixels."""
-        return bool(self.turn[0, 1])
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the cut on the page, where it is not sloping."""
+        corners = np.stack([self.corner, self.corner + self.size]) @ self.turn  # the inverse of a rotation
+        (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return round(left), round(top), round(right), round(bottom)
 
 
 def frame_of(cut: Cut, page_size: tuple[int, int]) -> Frame:
@@ -62,7 +72,10 @@ def frame_of(cut: Cut, page_size: tuple[int, int]) -> Frame:
         ImageError: The part lies outside the page.
     """
     polygon = np.asarray(cut.polygon, dtype=np.float64)
-    turn = _turn(_slope_deg(polygon, cut.baseline))
+    quarter = _quarter(cut.quarter_turns)
+    baseline = None if cut.baseline is None else np.asarray(cut.baseline, dtype=np.float64) @ quarter.T
+    slope = _turn(_slope_deg(polygon @ quarter.T, baseline))
+    turn = slope @ quarter
     low, high = _bounds(polygon, _page_corners(page_size), cut.margin_px)
     if (high - low < 1).any():
         raise ImageError(
@@ -70,10 +83,10 @@ def frame_of(cut: Cut, page_size: tuple[int, int]) -> Frame:
             where=str(cut.path),
             hint="do the coordinates belong to another size of this image?",
         )
-    if turn[0, 1]:
+    if not np.array_equal(turn, np.eye(2)):
         low, high = _bounds(polygon @ turn.T, _page_corners(page_size) @ turn.T, cut.margin_px)
     width, height = (int(value) for value in high - low)
-    return Frame(size=(width, height), corner=low, turn=turn)
+    return Frame(size=(width, height), corner=low, turn=turn, is_sloping=bool(slope[0, 1]))
 
 
 def cut_out(page: Image.Image, cut: Cut) -> Image.Image:
@@ -87,14 +100,14 @@ def cut_out(page: Image.Image, cut: Cut) -> Image.Image:
         ImageError: The part lies outside the page.
     """
     frame = frame_of(cut, page.size)
-    polygon = frame.places(np.asarray(cut.polygon, dtype=np.float64))
-    kept = _mask(polygon, frame.size)
-    if not frame.is_turned:
-        left, top = (int(value) for value in frame.corner)
-        part = page.crop((left, top, left + frame.size[0], top + frame.size[1]))
-        part.paste(_paper(part, kept), mask=_inverse(kept))
-        return part
-    return _turned(page, frame, kept)
+    polygon = np.asarray(cut.polygon, dtype=np.float64)
+    if frame.is_sloping:
+        return _turned(page, frame, _mask(frame.places(polygon), frame.size))
+    part = page.crop(frame.box)
+    kept = _mask(polygon - frame.box[:2], part.size)
+    part.paste(_paper(part, kept), mask=_inverse(kept))
+    quarters = _QUARTERS[cut.quarter_turns % len(_QUARTERS)]
+    return part if quarters is None else part.transpose(quarters)
 
 
 def _bounds(polygon: Points, page: Points, margin_px: int) -> tuple[Points, Points]:
@@ -128,6 +141,7 @@ def _turned(page: Image.Image, frame: Frame, kept: Image.Image) -> Image.Image:
 def _mask(polygon: Points, size: tuple[int, int]) -> Image.Image:
     """255 within the polygon, its edge included, else 0."""
     mask = Image.new("L", size, 0)
+    polygon = np.clip(polygon, -_FARTHEST_PX, _FARTHEST_PX)
     ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in polygon], fill=255, outline=255)
     return mask
 
@@ -148,6 +162,11 @@ def _paper(part: Image.Image, kept: Image.Image, on_page: Image.Image | None = N
     return red, green, blue
 
 
+def _quarter(turns: int) -> Points:
+    """The rotation by so many quarters clockwise, exactly."""
+    return np.linalg.matrix_power(np.array([(0.0, -1.0), (1.0, 0.0)]), turns % 4)
+
+
 def _turn(slope_deg: float) -> Points:
     """The rotation that makes a slope level, or none."""
     if not LEAST_TURN_DEG < abs(slope_deg) < MOST_TURN_DEG:
@@ -157,10 +176,10 @@ def _turn(slope_deg: float) -> Points:
     return np.array([(cos, -sin), (sin, cos)])
 
 
-def _slope_deg(polygon: Points, baseline: Corners | None) -> float:
+def _slope_deg(polygon: Points, baseline: Points | None) -> float:
     """How much the letters' line goes down to the right, in (-90, 90]."""
     if baseline is not None:
-        return _slope_of_line(np.asarray(baseline, dtype=np.float64))
+        return _slope_of_line(baseline)
     return _slope_of_shape(polygon)
 
 

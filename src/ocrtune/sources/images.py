@@ -276,14 +276,14 @@ def _path_of(file: Path | TiffPage) -> Path:
 
 @lru_cache(maxsize=PAGES_KEPT)
 def _kept_page(
-    page: Path | PdfPage,
+    page: Path | PdfPage | TiffPage,
     changed_ns: int,  # noqa: ARG001 - a changed file is another page
 ) -> Image.Image:
     return open_image(page)
 
 
-def _changed_ns(page: Path | PdfPage) -> int:
-    path = page.path if isinstance(page, PdfPage) else page
+def _changed_ns(page: Path | PdfPage | TiffPage) -> int:
+    path = page if isinstance(page, Path) else page.path
     with _naming_errors(path):
         return path.stat().st_mtime_ns
 

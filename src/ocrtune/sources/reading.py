@@ -75,7 +75,7 @@ def read_pages(uri: str) -> Sequence[Page]:
         uri: `builtin` for the sample lines; a JSONL manifest; a folder with a `manifest.jsonl` in it, or of
             images with a `.txt`, `.md`, `.json` or `.gt.txt` of the same stem each, also as
             `folder:PATH?text=md&document=file`; one image; a file of PAGE XML, ALTO or hOCR, or a folder of
-            them, also as `page:PATH?level=line&target=plain&margin=4&family=deepseek_ocr`, `alto:…` or `hocr:…`;
+            them, also as `page:PATH?level=line&target=plain&margin=4&untranscribed=skip`, `alto:…` or `hocr:…`;
             a table as `csv:PATH?image=COLUMN&text=COLUMN` or `jsonl:…`, or a `.csv` or `.tsv`; chats of other trainers
             as `chat:PATH?root=FOLDER`, or a file of JSON whose rows have `messages` or `conversations`;
             a PDF with a text layer, or a folder of them, also as

@@ -5,7 +5,7 @@ from lxml import etree
 from ocrtune import __version__
 from ocrtune.sources.transcripts.layout import Line, Points, Region
 from ocrtune.sources.transcripts.xml import Element
-from ocrtune.transcription.writing import Writer, around, is_box, join, lines_of_cells
+from ocrtune.transcription.writing import Writer, around, is_box, join, lines_of_cells, turn
 
 NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 VERSION = "4.4"
@@ -29,7 +29,7 @@ def build_alto(writer: Writer) -> str:
     width, height = map(str, sheet.size)
     page = _add(
         _add(root, "Layout"), "Page",
-        ID=writer.identify("page_1"), WIDTH=width, HEIGHT=height, PHYSICAL_IMG_NR="1",
+        ID=writer.identify("page_1"), WIDTH=width, HEIGHT=height, PHYSICAL_IMG_NR=str(sheet.frame or 1),
     )  # fmt: skip
     space = _add(page, "PrintSpace", HPOS="0", VPOS="0", WIDTH=width, HEIGHT=height)
     for name, region in zip(names, sheet.regions, strict=True):
@@ -85,6 +85,8 @@ def _add_block(space: Element, name: str, region: Region, writer: Writer) -> Ele
         block = _add(space, "TextBlock", ID=name)
         _place(block, outline, writer)
         _add_lines(block, region.lines, writer)
+    if angle := turn(region.turn_deg):
+        block.set("ROTATION", angle)
     return block
 
 

@@ -154,7 +154,7 @@ def _regions(piece: _Piece, page: Points) -> Iterator[Region]:
         yield from _text_region(piece, piece.text[end : table.start()], _beside_table(kind), polygon)
         cells = read_table(table[0])
         if cells:
-            yield _table_region(cells, polygon)
+            yield place_table(cells, polygon)
         else:
             yield from _text_region(piece, table[0], _beside_table(kind), polygon)
         end = table.end()
@@ -182,14 +182,17 @@ def _text_region(piece: _Piece, text: str, kind: str, polygon: Points) -> Iterat
         yield Region(id="", kind=kind, polygon=polygon, lines=part_evenly(text, polygon))
 
 
-def _table_region(cells: list[Cell], polygon: Points) -> Region:
+def place_table(cells: list[Cell], polygon: Points, name: str = "") -> Region:
+    """A table whose rows and columns share the bounds of a polygon evenly."""
     lines: list[Line] = []
     counted: list[Cell] = []
     for cell in cells:
         found = part_evenly(cell.text, cell_box(cell, cells, polygon))
         lines += [replace(line, is_estimated=True) for line in found]
         counted.append(replace(cell, text=" ".join(cell.text.split()), num_lines=len(found)))
-    return Region(id="", kind="table", polygon=polygon, lines=tuple(lines), cells=tuple(counted))
+    return _named(
+        Region(id="", kind="table", polygon=polygon, lines=tuple(lines), cells=tuple(counted)), name
+    )
 
 
 def cell_box(cell: Cell, cells: list[Cell] | tuple[Cell, ...], polygon: Points) -> Points:

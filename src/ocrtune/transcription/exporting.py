@@ -11,14 +11,14 @@ from ocrtune.data import gather_findings
 from ocrtune.errors import ExportError, OcrtuneError
 from ocrtune.evaluation import read_predictions
 from ocrtune.progress import track
-from ocrtune.records import Cut, Finding, ImageSource, Page, Part, PdfPage
+from ocrtune.records import Cut, Finding, ImageSource, Page, Part, PdfPage, TiffPage
 from ocrtune.sources import image_size, read_source, write_text_atomically
 from ocrtune.sources.transcripts.fitting import fit_to_image, look_into
 from ocrtune.sources.transcripts.layout import Format, Layout, Line, Region, one_line
 from ocrtune.sources.transcripts.reading import READERS
 from ocrtune.sources.transcripts.xml import Element, recognise
 from ocrtune.transcription.alto import build_alto
-from ocrtune.transcription.answers import read_answer, text_alone, without_heading_mark
+from ocrtune.transcription.answers import place_table, read_answer, text_alone, without_heading_mark
 from ocrtune.transcription.hocr import build_hocr
 from ocrtune.transcription.matching import match_predictions
 from ocrtune.transcription.naming import FileNames
@@ -68,10 +68,12 @@ def export_pages(
         overwrite: Write into a folder that holds files already.
 
     Raises:
-        ExportError: The folder holds files, or no page is left to write, or no prediction belongs to any page.
+        ExportError: The folder is a file or holds files, or no page is left to write, or no prediction belongs to any page.
         EvaluationError: The predictions cannot be read.
         SourceError: The source cannot be read.
     """
+    if any(path.exists() and not path.is_dir() for path in (folder, *folder.parents)):
+        raise ExportError("it is a file, and a folder is needed", where=str(folder), hint="take another name")
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise ExportError(
             "the folder holds files already", where=str(folder), hint="take another one, or --overwrite"
@@ -81,8 +83,11 @@ def export_pages(
     exporter.findings += source.findings
     pages = list(source.pages)
     if predictions is not None:
-        pages, findings = match_predictions(pages, read_predictions(predictions))
+        answers = read_predictions(predictions)
+        pages, findings = match_predictions(pages, answers)
         exporter.findings += findings
+        exporter.answered = frozenset(answer.image for answer in answers)
+    exporter.sources = frozenset(page.part.file.resolve() for page in pages if page.part is not None)
     for group in track(_group(pages, to), "writing files"):
         exporter.write(group)
     if not exporter.files:
@@ -122,6 +127,8 @@ class _Exporter:
         self.files: list[Path] = []
         self.findings: list[Finding] = []
         self.num_pages = 0
+        self.answered: frozenset[str] = frozenset()
+        self.sources: frozenset[Path] = frozenset()
         self._folder = folder
         self._to = to
         self._names = FileNames(SUFFIXES[to])
@@ -158,7 +165,7 @@ class _Exporter:
             return
         sheet = self._sheet(pages)
         if sheet is not None:
-            self._save(sheet.name, self._build(sheet), len(pages))
+            self._save(sheet.name, self._build(sheet), pages)
 
     def _write_parts(self, pages: Sequence[Page], part: Part) -> None:
         """Write the file that the pages were read from again, or its pages in another format."""
@@ -171,13 +178,15 @@ class _Exporter:
             own = [page for page in pages if page.part is not None and page.part.page == place]
             sheet = self._sheet_of_layout(layouts[place], own)
             name = part.name if len(layouts) == 1 else f"{part.name}#{layouts[place].id}"
-            self._save(name, self._build(replace(sheet, name=name)), len(own))
+            self._save(name, self._build(replace(sheet, name=name)), own)
 
     def _rewrite(self, layouts: Sequence[Layout], pages: Sequence[Page], part: Part) -> bool:
         rewriter = Rewriter(self._to, str(part.file))
+        num_findings = len(self.findings)
         changed = [(layout, self._with_texts(layout, pages, place)) for place, layout in enumerate(layouts)]
         for old, new in changed:
             if not rewriter.put(old, new):
+                del self.findings[num_findings:]  # written anew, it finds them once more
                 self.findings.append(
                     Finding(
                         code="file-rebuilt",
@@ -189,13 +198,13 @@ class _Exporter:
                 )
                 return False
         self.findings += rewriter.findings
-        self._save(part.name, serialize(_root(layouts)), len(pages))
+        self._save(part.name, serialize(_root(layouts)), pages)
         return True
 
     def _sheet_of_layout(self, layout: Layout, pages: Sequence[Page]) -> Sheet:
         (image,) = pages[0].images
         assert isinstance(image, Cut)
-        assert isinstance(image.path, Path)
+        assert not isinstance(image.path, PdfPage)
         part = pages[0].part
         assert part is not None
         facts = look_into(image.path)
@@ -203,14 +212,16 @@ class _Exporter:
         if fitted is None:
             raise ExportError(findings[0].message, where=findings[0].where, hint=findings[0].hint)
         new = self._with_texts(fitted, pages, part.page)
-        return Sheet(name=part.name, image=image.path.name, size=facts.size, regions=new.regions)
+        return Sheet(
+            name=part.name, image=facts.path.name, size=facts.size, regions=new.regions, frame=facts.frame
+        )
 
     def _with_texts(self, layout: Layout, pages: Sequence[Page], place: int) -> Layout:
-        """A layout with the texts of the pages that are parts of it."""
+        """A layout with the answers about its parts; a page's own text stands there already, better than in the page."""
         regions = list(layout.regions)
         for page in pages:
             part = page.part
-            if part is None or part.page != place or page.text is None:
+            if part is None or part.page != place or page.name not in self.answered:
                 continue
             region = regions[part.region]
             if part.line is None:
@@ -236,23 +247,24 @@ class _Exporter:
 
     def _with_text_of_region(self, region: Region, page: Page) -> Region:
         """A region with the lines of an answer, if there are as many, else with its text alone."""
-        if region.cells and page.text is not None and "<table" in page.text:
-            answered = read_answer(page.text, (1, 1)).regions
+        answered = read_answer(page.text or "", (1, 1)).regions if region.kind == "table" else ()
+        table = next((each for each in answered if each.cells), None)
+        if table is not None and region.cells:
             text = "\n".join(line.text or "" for each in answered for line in each.lines)
         else:
             text = text_alone(page.text or "")
         if region.kind == "heading":
             text = without_heading_mark(text)
         texts = [part for line in text.splitlines() if (part := line.strip())]
-        written = [place for place, line in enumerate(region.lines) if line.text] or list(
-            range(len(region.lines))
-        )
+        written = [place for place, line in enumerate(region.lines) if line.text]
+        if len(texts) != len(written):
+            written = list(range(len(region.lines)))  # an answer has the lines too that nobody transcribed
         if len(texts) == len(written):
             lines = list(region.lines)
             for place, part in zip(written, texts, strict=True):
                 lines[place] = replace(lines[place], text=part)
             return replace(region, lines=tuple(lines), text=None)
-        if region.lines:
+        if region.lines or region.cells:
             self.findings.append(
                 Finding(
                     code="lines-differ",
@@ -261,8 +273,7 @@ class _Exporter:
                     where=page.name,
                 )
             )
-        bare = tuple(replace(line, text=None) for line in region.lines)
-        return replace(region, lines=bare, text="\n".join(texts))
+        return _with_other_lines(region, texts, table)
 
     def _sheet(self, pages: Sequence[Page]) -> Sheet | None:
         """The sheet of one whole page, or of the parts of one image that no transcription is behind."""
@@ -285,6 +296,7 @@ class _Exporter:
             image=self._image_name(image, page),
             size=size,
             regions=self._regions_of_answer(page, size),
+            frame=image.number if isinstance(image, TiffPage) else None,
         )
 
     def _regions_of_answer(self, page: Page, size: tuple[int, int]) -> tuple[Region, ...]:
@@ -322,6 +334,8 @@ class _Exporter:
     def _image_name(self, image: ImageSource, page: Page) -> str:
         if isinstance(image, Path):
             return image.name
+        if isinstance(image, TiffPage):
+            return image.path.name
         if isinstance(image, PdfPage):
             message = "the image is a page of a PDF: it is named by the PDF and its number"
             self.findings.append(
@@ -336,11 +350,29 @@ class _Exporter:
         self.findings += writer.findings
         return text
 
-    def _save(self, name: str, text: str, num_pages: int) -> None:
-        path = self._folder / self._names.take(name)
+    def _free(self, name: str, part: Part | None) -> Path:
+        """A path that nothing was written to yet, and no other file of the source, which is still to be read."""
+        others = self.sources - {part.file.resolve()} if part is not None else self.sources
+        while (path := self._folder / self._names.take(name)).resolve() in others:
+            pass
+        return path
+
+    def _save(self, name: str, text: str, pages: Sequence[Page]) -> None:
+        path = self._free(name, pages[0].part)
         write_text_atomically(path, text)
         self.files.append(path)
-        self.num_pages += num_pages
+        self.num_pages += sum(page.text is not None for page in pages)
+
+
+def _with_other_lines(region: Region, texts: Sequence[str], table: Region | None) -> Region:
+    """A region with a text of its own, or with the cells of a table that was answered; its lines stay without text."""
+    if table is not None and len(region.polygon):
+        placed = place_table(list(table.cells), region.polygon, region.id)
+        return replace(region, lines=placed.lines, cells=placed.cells, text=None)
+    if not texts and region.lines:
+        return replace(region, lines=tuple(replace(line, text="") for line in region.lines), text=None)
+    bare = tuple(replace(line, text=None) for line in region.lines)
+    return replace(region, lines=bare, cells=(), text="\n".join(texts))
 
 
 _LOOSE = Region(id="", kind="", polygon=np.empty((0, 2)))

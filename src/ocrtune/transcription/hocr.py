@@ -6,7 +6,7 @@ from ocrtune import __version__
 from ocrtune.records import Finding
 from ocrtune.sources.transcripts.layout import Line, Points, Region
 from ocrtune.sources.transcripts.xml import Element
-from ocrtune.transcription.writing import Writer, around, is_box, join, lines_of_cells
+from ocrtune.transcription.writing import Writer, around, is_box, join, lines_of_cells, turn
 
 NAMESPACE = "http://www.w3.org/1999/xhtml"
 ESTIMATED = "x_estimated 1"
@@ -30,7 +30,11 @@ def build_hocr(writer: Writer) -> str:
     root = etree.Element(f"{{{NAMESPACE}}}html", nsmap={None: NAMESPACE})
     _add_head(root, writer)
     width, height = sheet.size
-    facts = [f"image {_quoted(writer.write(sheet.image))}", f"bbox 0 0 {width} {height}", "ppageno 0"]
+    facts = [
+        f"image {_quoted(writer.write(sheet.image))}",
+        f"bbox 0 0 {width} {height}",
+        f"ppageno {(sheet.frame or 1) - 1}",
+    ]
     name = writer.identify("page_1")
     page = _add(_add(root, "body"), "div", "ocr_page", id=name, title="; ".join(facts))
     for region in sheet.regions:
@@ -116,6 +120,8 @@ def _facts_of_line(line: Line, writer: Writer) -> str:
     facts = [_place(line.polygon, writer)]
     if line.baseline is not None:
         facts.append(_baseline(line, writer))
+    if angle := turn(line.turn_deg):
+        facts.append(f"textangle {angle}")
     if line.is_estimated:
         facts.append(ESTIMATED)
     return "; ".join(facts)

@@ -8,7 +8,7 @@ from ocrtune import __version__
 from ocrtune.sources.transcripts.layout import Line, Points, Region
 from ocrtune.sources.transcripts.xml import Element
 from ocrtune.transcription.answers import cell_box
-from ocrtune.transcription.writing import Writer, around, join, lines_of_cells
+from ocrtune.transcription.writing import Writer, around, join, lines_of_cells, turn
 
 NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
 SCHEMA = f"{NAMESPACE}/pagecontent.xsd"
@@ -30,7 +30,9 @@ def build_page_xml(writer: Writer) -> str:
     _add_metadata(root)
     sheet = writer.sheet
     width, height = map(str, sheet.size)
-    page = _add(root, "Page", imageFilename=writer.write(sheet.image), imageWidth=width, imageHeight=height)
+    # There is no other place for the number of a frame.
+    image = writer.write(sheet.image if sheet.frame is None else f"{sheet.image}#{sheet.frame}")
+    page = _add(root, "Page", imageFilename=image, imageWidth=width, imageHeight=height)
     names = [writer.identify(region.id) for region in sheet.regions]
     _add_reading_order(page, names, writer)
     for name, region in zip(names, sheet.regions, strict=True):
@@ -58,18 +60,25 @@ def _add_region(page: Element, name: str, region: Region, writer: Writer) -> Non
     outline = writer.outline(region)
     if region.kind == "table":
         table = _add(page, "TableRegion", id=name)
+        _set_turn(table, region)
         _add_coords(table, outline, writer)
         _add_table(table, region, writer)
     elif region.kind == "figure":
         figure = _add(page, "ImageRegion", id=name)
+        _set_turn(figure, region)
         _add_coords(figure, outline, writer)
         if region.lines or region.text:
             _add_text_region(figure, writer.identify(f"{name}_text"), region, writer)
     else:
-        _add_text_region(page, name, region, writer)
+        _set_turn(_add_text_region(page, name, region, writer), region)
 
 
-def _add_text_region(parent: Element, name: str, region: Region, writer: Writer) -> None:
+def _set_turn(element: Element, region: Region) -> None:
+    if angle := turn(region.turn_deg):
+        element.set("orientation", angle)
+
+
+def _add_text_region(parent: Element, name: str, region: Region, writer: Writer) -> Element:
     element = _add(parent, "TextRegion", id=name)
     if region.kind in _TYPES:
         element.set("type", region.kind)
@@ -77,6 +86,7 @@ def _add_text_region(parent: Element, name: str, region: Region, writer: Writer)
         element.set("custom", f"structure {{type:{writer.write(region.kind)};}}")
     _add_coords(element, writer.outline(region), writer)
     _add_content(element, region, writer)
+    return element
 
 
 def _add_content(element: Element, region: Region, writer: Writer) -> None:

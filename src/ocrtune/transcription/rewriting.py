@@ -1,5 +1,6 @@
 """A file of PAGE XML, ALTO or hOCR with other texts: everything else stays as it is in the file."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -7,11 +8,12 @@ from lxml import etree
 
 from ocrtune.records import Finding
 from ocrtune.sources.transcripts.layout import Format, Layout, Line, Region, one_line
-from ocrtune.sources.transcripts.xml import Element, children, first, local, number
+from ocrtune.sources.transcripts.xml import Element, children, descendants, first, local, number
 
 _BEFORE_TEXT = frozenset({"AlternativeImage", "Coords", "Baseline", "Word", "Graphemes", "Glyph", "TextLine"})
 _OF_OLD_TEXT = ("WC", "CC", "SUBS_TYPE", "SUBS_CONTENT")
 _VOID = frozenset({"br", "hr", "img", "meta", "link", "input", "col", "base", "area"})
+_CHARSET = re.compile(r"charset\s*=\s*(?!utf-8)[^;\s]+", re.IGNORECASE)
 _WORD_CLASSES = frozenset({"ocrx_word", "ocr_word"})
 
 
@@ -35,11 +37,18 @@ class Rewriter:
         False, with nothing changed, where the format cannot hold it: a text of a region with other lines.
         """
         pairs = list(zip(old.regions, new.regions, strict=True))
-        if self._format != "page" and any(_is_of_region(before, after) for before, after in pairs):
+        if not all(self._can_hold(before, after) for before, after in pairs):
             return False
         for before, after in pairs:
             self._put_region(before, after)
         return True
+
+    def _can_hold(self, before: Region, after: Region) -> bool:
+        if len(before.lines) != len(after.lines):
+            return False
+        # The schema of PAGE has text in regions of text alone, not in tables and pictures.
+        is_text_region = self._format == "page" and local(before.element) == "TextRegion"
+        return is_text_region or not _is_of_region(before, after)
 
     def _put_region(self, before: Region, after: Region) -> None:
         if _is_of_region(before, after):
@@ -71,10 +80,20 @@ class Rewriter:
 def serialize(root: Element) -> str:
     """The text of the file that an element is of, with what stands before and behind its root, in UTF-8."""
     tree = root.getroottree()
+    _tell_encoding(root)
     if local(root) == "html":
         return _serialize_html(tree)
     written: bytes = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
     return _ended(written.decode())
+
+
+def _tell_encoding(root: Element) -> None:
+    """Let HTML that names an encoding name the one that it is written in."""
+    for meta in descendants(root, "meta"):
+        if (meta.get("charset") or "utf-8").lower() != "utf-8":
+            meta.set("charset", "utf-8")
+        if (meta.get("http-equiv") or "").lower() == "content-type":
+            meta.set("content", _CHARSET.sub("charset=utf-8", meta.get("content") or ""))
 
 
 def _serialize_html(tree: Element) -> str:

@@ -29,12 +29,14 @@ class Sheet:
         image: The file name of its image.
         size: (width, height) of the upright image in pixels.
         regions: In reading order, in pixels.
+        frame: Which frame of its image it is, from 1; None where the image has one alone.
     """
 
     name: str
     image: str
     size: tuple[int, int]
     regions: tuple[Region, ...]
+    frame: int | None = None
 
 
 @dataclass(slots=True)
@@ -97,7 +99,8 @@ class Writer:
         """A region whose lines all have places; those without get the box around them, and a finding."""
         lines = region.lines
         if region.text is not None and not any(line.text for line in lines):
-            lines = part_evenly(region.text, self.outline(region), f"{region.id}_")
+            found = part_evenly(region.text, self.outline(region), f"{region.id}_")
+            lines = tuple(replace(line, turn_deg=region.turn_deg) for line in found)
             if lines:
                 self._tell_unknown(len(lines))
         missing = sum(not len(line.polygon) for line in lines)
@@ -151,6 +154,12 @@ def lines_of_cells(region: Region) -> list[tuple[Line, ...]]:
     """The lines of each cell of a table."""
     ends = np.cumsum([0, *(cell.num_lines for cell in region.cells)]).tolist()
     return [region.lines[begin:end] for begin, end in pairwise(ends)]
+
+
+def turn(degrees: float) -> str:
+    """An angle above -180 and up to 180 degrees, as the formats have it; empty for none."""
+    folded = 180.0 - (180.0 - degrees) % 360.0
+    return f"{folded:g}" if folded else ""
 
 
 def is_box(corners: Corners) -> bool:

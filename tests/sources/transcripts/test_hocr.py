@@ -172,3 +172,10 @@ def test_a_semicolon_between_quotes_ends_nothing_and_a_lone_quote_is_a_letter(wr
     title = "x_font 'a;b'; junk 5&quot;; bbox 10 20 90 40"
     (layout,) = read_hocr(write(document(page(paragraph("p", line("l", title=title))))))
     np.testing.assert_array_equal(next(layout.lines()).polygon, [(10, 20), (90, 20), (90, 40), (10, 40)])
+
+
+def test_signs_between_words_belong_to_the_line(write):
+    words = "<span class='ocrx_word'>A</span>, <span class='ocrx_word'>b<!-- no --></span>. 第 <span class='ocrx_word'>三</span>"
+    line = f"<span class='ocr_line' title='bbox 1 2 30 40'>{words}</span>"
+    (layout,) = read_hocr(write(f"<div class='ocr_page' title='bbox 0 0 400 300'>{line}</div>", "a.hocr"))
+    assert [line.text for line in layout.lines()] == ["A, b. 第三"]

@@ -226,3 +226,28 @@ def test_lines_in_no_region_are_told(page_xml, text_line, codes):
     assert [found.text for found in layout.lines()] == ["x", "y"]
     told = [found for found in layout.findings if found.code == "lines-unplaced"]
     assert [found.message[-3:] for found in told] == [": 2"]
+
+
+def test_a_text_goes_on_behind_a_comment(page_xml, text_line):
+    inside = text_line("l", "one <!-- not this -->two<?nor this?> <![CDATA[<three>]]>")
+    (layout,) = read_page_xml(page_xml(f'<TextRegion id="r">{inside}</TextRegion>'))
+    assert [line.text for line in layout.lines()] == ["one two <three>"]
+
+
+def test_an_index_of_thousands_of_digits_is_no_place(page_xml, text_line):
+    custom = f"readingOrder {{index:{'9' * 5000};}}"
+    inside = "".join(
+        f'<TextRegion id="{name}" custom="{index}">{text_line(name + "l", name)}</TextRegion>'
+        for name, index in (("a", custom), ("b", "readingOrder {index:0;}"))
+    )
+    (layout,) = read_page_xml(page_xml(inside))
+    assert [region.id for region in layout.regions] == ["b", "a"]
+
+
+def test_a_region_around_a_cell_is_no_cell(page_xml, text_line):
+    role = '<Roles><TableCellRole rowIndex="0" columnIndex="0"/></Roles>'
+    cell = f'<TextRegion id="c">{role}{text_line("l", "x")}</TextRegion>'
+    (layout,) = read_page_xml(
+        page_xml(f'<TableRegion id="t"><TextRegion id="r">{cell}</TextRegion></TableRegion>')
+    )
+    assert [cell.text for cell in layout.regions[0].cells] == ["x"]

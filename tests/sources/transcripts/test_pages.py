@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from PIL.TiffImagePlugin import IFDRational
 
-from ocrtune.errors import SourceError
+from ocrtune.data import build_examples, check_uri
+from ocrtune.errors import InputsError, SourceError
+from ocrtune.families import FAMILIES
 from ocrtune.records import Cut
 from ocrtune.sources import open_image, read_pages, read_source
+from ocrtune.text import Normalization
 
 HEADING = '<TextRegion id="h" type="heading"><Coords points="40,30 360,30 360,90 40,90"/>{}{}</TextRegion>'
 BODY = '<TextRegion id="b"><Coords points="40,120 360,120 360,270 40,270"/>{}</TextRegion>'
@@ -206,3 +210,98 @@ def test_a_unit_without_any_size_is_told(scan, alto):
     with pytest.raises(SourceError, match="neither the page nor the image") as caught:
         read_pages(str(path))
     assert "dots per inch" in caught.value.hint
+
+
+@pytest.fixture
+def half_transcribed(scan, page_xml, text_line):
+    """A page of a region with one line of two transcribed, one with none, one without lines, and a picture."""
+    scan()
+    box = '<Coords points="0,0 99,0 99,99 0,99"/>'
+    order = "".join(
+        f'<RegionRefIndexed index="{place}" regionRef="{name}"/>' for place, name in enumerate("bno")
+    )
+    return page_xml(
+        f'<ReadingOrder><OrderedGroup id="g">{order}</OrderedGroup></ReadingOrder>'
+        + BODY.format(text_line("a", "x") + text_line("a2", None))
+        + f'<TextRegion id="n">{box}{text_line("c", " ")}</TextRegion><TextRegion id="o">{box}</TextRegion>'
+        f'<ImageRegion id="i">{box}</ImageRegion>'
+    )
+
+
+def test_lines_without_text_are_kept_where_that_is_asked_for(half_transcribed, codes):
+    source = read_source(f"page:{half_transcribed}?untranscribed=keep")
+    assert [(page.name.partition("#")[2], page.text) for page in source.pages] == [
+        ("a", "x"), ("a2", None), ("c", None),
+    ]  # fmt: skip
+    assert codes(source.findings) == []
+    assert open_image(source.pages[1].images[0]).size == (88, 28)
+    source = read_source(str(half_transcribed))
+    assert [page.text for page in source.pages] == ["x"]
+    assert codes(source.findings) == ["line-empty", "line-empty"]
+
+
+def test_regions_without_text_are_kept_but_for_pictures(half_transcribed):
+    source = read_source(f"page:{half_transcribed}?level=region&untranscribed=keep")
+    assert [(page.name.partition("#")[2], page.text) for page in source.pages] == [
+        ("b", "x"), ("n", None), ("o", None),
+    ]  # fmt: skip
+    # The text of a region lacks what nobody transcribed, and that is told all the same.
+    assert [(found.code, found.where.partition("#")[2]) for found in source.findings] == [
+        ("line-empty", "a2")
+    ]
+
+
+def test_what_a_page_of_some_text_leaves_out_is_told_all_the_same(half_transcribed, codes):
+    source = read_source(f"page:{half_transcribed}?level=page&untranscribed=keep")
+    assert [page.text for page in source.pages] == ["x"]
+    assert codes(source.findings) == ["line-empty", "line-empty"]
+
+
+def test_a_region_around_regions_is_not_kept_beside_them(scan, page_xml):
+    scan()
+    box = '<Coords points="0,0 99,0 99,99 0,99"/>'
+    path = page_xml(f'<TextRegion id="a">{box}<TextRegion id="b">{box}</TextRegion></TextRegion>')
+    assert [page.name for page in read_pages(f"page:{path}?level=region&untranscribed=keep")] == [
+        "scan.xml#b"
+    ]
+
+
+@pytest.mark.parametrize("target", ["plain", "grounded"])
+def test_pages_without_text_are_kept_where_that_is_asked_for(scan, page_xml, text_line, target):
+    scan()
+    path = page_xml(BODY.format(text_line("a", None)))
+    (page,) = read_pages(f"page:{path}?level=page&target={target}&untranscribed=keep")
+    assert page.text is None
+    with pytest.raises(SourceError, match="the page has no text"):
+        read_pages(f"page:{path}?level=page&target={target}")
+
+
+def test_what_is_kept_without_text_can_be_predicted_and_is_an_error_in_training(half_transcribed):
+    uri = f"page:{half_transcribed}?untranscribed=keep"
+    found = {finding.code: finding for finding in check_uri(uri).findings}
+    assert (found["text-missing"].severity, found["text-missing"].count) == ("error", 2)
+    page = read_pages(uri)[1]
+    family = FAMILIES["deepseek_ocr"]
+    (example,) = build_examples(
+        [page], family, prompt=None, normalization=Normalization(), with_targets=False
+    )
+    assert example.target is None
+    with pytest.raises(InputsError, match="no text to learn"):
+        build_examples([page], family, prompt=None, normalization=Normalization())
+
+
+def test_ids_that_look_like_counted_ones_still_give_names_of_their_own(scan, page_xml, text_line):
+    scan()
+    path = page_xml(BODY.format("".join(text_line(name, "x") for name in ("l~2", "l", "l"))))
+    names = [page.name for page in read_pages(str(path))]
+    assert len(set(names)) == 3
+    assert names[:2] == ["scan.xml#l~2", "scan.xml#l"]
+
+
+def test_an_image_of_no_resolution_is_told(alto, tmp_path):
+    nothing = IFDRational(0, 0)
+    Image.new("L", (400, 300)).save(tmp_path / "scan.tif", tiffinfo={282: nothing, 283: nothing, 296: 2})
+    line = '<TextLine ID="l" HPOS="1" VPOS="2" WIDTH="6" HEIGHT="3"><String CONTENT="x"/></TextLine>'
+    path = alto(f'<TextBlock ID="b">{line}</TextBlock>', unit="mm10", size="", image="scan.tif")
+    with pytest.raises(SourceError, match="neither the page nor the image"):
+        read_pages(str(path))

@@ -1,5 +1,6 @@
+from pathlib import Path
+
 import pytest
-from PIL import Image
 
 from ocrtune.data import check_uri
 from ocrtune.errors import SourceError
@@ -157,14 +158,60 @@ def test_pages_of_one_file_are_named_apart_and_are_one_document(scan, write, cod
     ]  # fmt: skip
 
 
-def test_later_frames_of_a_tiff_are_left_out_and_told(tmp_path, write, codes):
-    frames = [Image.new("L", (400, 300), shade) for shade in (0, 255)]
-    frames[0].save(tmp_path / "book.tif", save_all=True, append_images=frames[1:])
-    path = write("".join(hocr_page(number, "book.tif") for number in range(2)), "book.hocr")
+def test_a_second_page_of_one_image_is_left_out_and_told(scan, write, codes):
+    scan("0.png")
+    path = write("".join(hocr_page(number, "0.png") for number in range(2)), "book.hocr")
     source = read_source(str(path))
     assert [page.text for page in source.pages] == ["text 0"]
     assert codes(source.findings) == ["image-of-several-pages"]
     assert "#p1" in source.findings[0].where
+
+
+def test_pages_of_a_file_with_the_same_id_have_names_of_their_own(scan, write):
+    scan("0.png")
+    scan("1.png")
+    content = hocr_page(0, "0.png") + hocr_page(0, "1.png")
+    pages = read_pages(str(write(content, "book.hocr")))
+    assert [page.name for page in pages] == ["book.hocr#p0#l0", "book.hocr#p0~2#l0"]
+
+
+def test_a_file_of_page_xml_with_several_pages_is_read_whole(scan, page_xml, text_line):
+    scan("scan.png")
+    scan("other.png")
+    second = '</Page><Page imageFilename="other.png" imageWidth="400" imageHeight="300">'
+    path = page_xml(REGION.format(text_line("l", "x")) + second + REGION.format(text_line("l", "y")))
+    assert [(page.name, page.text) for page in read_pages(str(path))] == [
+        ("scan.xml#page_1#l", "x"), ("scan.xml#page_2#l", "y"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["line", "region"])
+def test_a_page_on_which_there_is_nothing_is_told_on_every_level(scan, page_of, page_xml, tmp_path, level):
+    scan("a.png")
+    scan("b.png")
+    page_of("a.xml", image="a.png")
+    empty = page_xml(
+        '<ImageRegion id="i"><Coords points="0,0 9,0 9,9"/></ImageRegion>', "b.xml", image="b.png"
+    )
+    source = read_source(f"page:{tmp_path}?level={level}")
+    assert [(found.code, found.where) for found in source.findings] == [("page-empty", str(empty))]
+
+
+def test_an_xml_file_that_must_not_be_read_is_told(scan, page_of, tmp_path, monkeypatch):
+    scan("a.png")
+    page_of("a.xml", image="a.png")
+    closed = page_of("b.xml", image="a.png")
+    opened = Path.open
+
+    def open_or_refuse(path, *args, **options):
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_or_refuse)
+    source = read_source(str(tmp_path))
+    assert [page.name for page in source.pages] == ["a.xml#l"]
+    assert [(found.code, found.where) for found in source.findings] == [("transcript", str(closed))]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +230,7 @@ def test_options_are_checked_and_every_mistake_is_told(page_of, options, problem
         read_pages(f"page:{page_of()}?colour=red&{options}")
     assert problem in caught.value.message
     assert "unknown option 'colour'" in caught.value.message
-    assert "known: level, target, margin, family" in caught.value.hint
+    assert "known: level, target, margin, family, untranscribed" in caught.value.hint
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path):

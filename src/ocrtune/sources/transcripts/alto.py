@@ -29,6 +29,7 @@ from ocrtune.sources.transcripts.xml import (
     descendants,
     first,
     local,
+    nearest_number,
     number,
     parse_xml,
     points,
@@ -91,6 +92,7 @@ def read_alto(path: Path) -> list[Layout]:
                 unit=unit,
                 id=page.get("ID", ""),
                 findings=tuple(notes.findings),
+                frame=_frame(page),
             )
         )
     return layouts
@@ -145,6 +147,8 @@ class _Reader:
         if elements and all(element.get("ID") in self._ranks for element in elements):
             elements.sort(key=lambda element: self._ranks[element.get("ID")])
         lines = tuple(self._line(element, f"{name}-{place}") for place, element in enumerate(elements))
+        # Text is turned counter-clockwise by so much, says the schema, and so is all that is in a block.
+        turn_deg = nearest_number(block, "ROTATION")
         shape = self._polygon(block, name)
         return Region(
             id=name,
@@ -152,6 +156,7 @@ class _Reader:
             polygon=shape if len(shape) else _around(line.polygon for line in lines),
             lines=lines,
             element=block,
+            turn_deg=turn_deg,
         )
 
     def _line(self, element: Element, name: str) -> Line:
@@ -168,6 +173,7 @@ class _Reader:
             baseline=self._baseline(element, shape, name),
             confidence=sum(confidences) / len(confidences) if confidences else None,
             element=element,
+            turn_deg=nearest_number(element, "ROTATION"),
         )
 
     def _polygon(self, element: Element, name: str) -> Points:
@@ -237,6 +243,11 @@ def _around(shapes: Iterable[Points]) -> Points:
 def _size(page: Element) -> tuple[float, float] | None:
     width, height = number(page.get("WIDTH")), number(page.get("HEIGHT"))
     return (width, height) if width and height and min(width, height) > 0 else None
+
+
+def _frame(page: Element) -> int | None:
+    written = number(page.get("PHYSICAL_IMG_NR"))
+    return None if written is None else int(written)
 
 
 def _unit(root: Element, path: Path) -> Unit:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
 
-from ocrtune.records import Finding
-from ocrtune.sources.images import open_file
+from ocrtune.records import Finding, TiffPage
+from ocrtune.sources.images import frame_numbers, open_file
 from ocrtune.sources.sizes import image_size
 from ocrtune.sources.transcripts.layout import Layout, Line, Points, Region, Unit
 
@@ -25,23 +26,43 @@ class ImageFacts:
         path: The file.
         size: (width, height) in pixels, upright.
         dpi: Pixels an inch, across and down, or None.
+        frames: Numbers of the frames that are pages, from 1; one but for TIFFs of several.
+        frame: The frame that is meant, which size and dpi are of; None where there is one alone.
     """
 
     path: Path
     size: tuple[int, int]
     dpi: tuple[float, float] | None
+    frames: tuple[int, ...] = (1,)
+    frame: int | None = None
+
+    @property
+    def source(self) -> Path | TiffPage:
+        """What is opened."""
+        return self.path if self.frame is None else TiffPage(path=self.path, number=self.frame)
 
 
-def look_into(path: Path) -> ImageFacts:
+def look_into(image: Path | TiffPage) -> ImageFacts:
     """The facts of an image; its pixels are not decoded.
 
     Raises:
         ImageError: It cannot be opened.
     """
-    size = image_size(path)
-    with open_file(path) as image:
-        across, down = image.info.get("dpi", (0, 0))
-    return ImageFacts(path=path, size=size, dpi=(float(across), float(down)) if across and down else None)
+    size = image_size(image)
+    with open_file(image) as opened:
+        dpi = _dpi(opened.info.get("dpi"))
+        is_tiff = opened.format == "TIFF"
+    if isinstance(image, TiffPage):
+        return ImageFacts(path=image.path, size=size, dpi=dpi, frame=image.number)
+    return ImageFacts(path=image, size=size, dpi=dpi, frames=frame_numbers(image) if is_tiff else (1,))
+
+
+def _dpi(written: object) -> tuple[float, float] | None:
+    """Both, if they can be: some scanners write 0 or 0/0."""
+    if not isinstance(written, tuple) or len(written) != 2:  # noqa: PLR2004 - across and down
+        return None
+    across, down = (float(value) for value in written)
+    return (across, down) if 0 < across < inf and 0 < down < inf else None
 
 
 def fit_to_image(layout: Layout, image: ImageFacts, where: str) -> tuple[Layout | None, list[Finding]]:

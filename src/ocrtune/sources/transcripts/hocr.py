@@ -80,6 +80,7 @@ def _layout(page: Element, place: int, path: Path) -> Layout:
         format="hocr",
         id=page.get("id") or f"page_{place}",
         findings=tuple(notes.findings),
+        frame=None if (written := number(facts.get("ppageno"))) is None else int(written),
     )
 
 
@@ -106,6 +107,7 @@ def _regions(page: Element, notes: Notes) -> Iterator[Region]:
     for place, (holder, elements) in enumerate(holders.items(), start=1):
         name = holder.get("id") or f"region_{place}"
         lines = tuple(_line(element, f"{name}-{number}", notes) for number, element in enumerate(elements))
+        turns = {line.turn_deg for line in lines} or {_turn_deg(holder)}
         is_page = holder is page
         yield Region(
             id=f"{name}-lines" if is_page else name,
@@ -113,6 +115,7 @@ def _regions(page: Element, notes: Notes) -> Iterator[Region]:
             polygon=_around(lines) if is_page else _polygon(_properties(holder), notes, at=name),
             lines=lines,
             element=holder,
+            turn_deg=turns.pop() if len(turns) == 1 else _turn_deg(holder),
         )
 
 
@@ -140,7 +143,11 @@ def _line(element: Element, name: str, notes: Notes) -> Line:
     name = element.get("id") or name
     facts = _properties(element)
     words = [word for word in element.iterdescendants() if _WORDS & _classes(word)]
-    pieces = ["".join(word.itertext()) for word in words] or ["".join(element.itertext())]
+    whole = "".join(element.itertext())
+    pieces = ["".join(word.itertext()) for word in words]
+    # Signs between the words are in no word, as some programs have it, and belong to the line all the same.
+    if "".join("".join(pieces).split()) != "".join(whole.split()):
+        pieces = whole.split()
     confidences = [value for word in words if (value := number(_properties(word).get("x_wconf"))) is not None]
     return Line(
         id=name,
@@ -149,7 +156,15 @@ def _line(element: Element, name: str, notes: Notes) -> Line:
         baseline=_baseline(facts, notes, at=name),
         confidence=sum(confidences) / len(confidences) / 100 if confidences else None,
         element=element,
+        turn_deg=_turn_deg(element),
     )
+
+
+def _turn_deg(element: Element) -> float:
+    """Text is turned counter-clockwise by its `textangle`, or by that of what is around it."""
+    chain = (element, *element.iterancestors())
+    found = (value for each in chain if (value := number(_properties(each).get("textangle"))) is not None)
+    return next(found, 0.0)
 
 
 def _classes(element: Element) -> frozenset[str]:

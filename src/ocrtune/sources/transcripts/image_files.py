@@ -65,8 +65,11 @@ class ImageFiles:
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        found = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError:  # a folder that must not be looked into has no image for us
+        return
+    yield from (path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _is_behind_a_link(image: Path, folder: Path) -> bool:

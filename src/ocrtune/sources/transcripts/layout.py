@@ -38,6 +38,7 @@ class Line:
         confidence: 0 to 1 as the file says, or None.
         element: What it was read from, so that the file can be written again with another text.
         is_estimated: Nobody drew the polygon: it is a share of a larger box.
+        turn_deg: Clockwise, what the file says that makes its letters upright; 0 where it says nothing.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Line:
     confidence: float | None = None
     element: Any = field(default=None, compare=False, repr=False)
     is_estimated: bool = False
+    turn_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class Region:
         text: Its text where the file has it for the region alone and not by lines, else None.
         cells: Of a table, row by row; empty where the file tells no rows and columns.
         element: What it was read from.
+        turn_deg: As of a line.
     """
 
     id: str
@@ -92,6 +95,7 @@ class Region:
     text: str | None = None
     cells: tuple[Cell, ...] = ()
     element: Any = field(default=None, compare=False, repr=False)
+    turn_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ class Layout:
         unit: What coordinates are measured in.
         id: The page's id in the file, for files of several pages.
         findings: What was odd.
+        frame: The number of the page in its image, as the file counts; None where it tells none.
     """
 
     image: str
@@ -117,6 +122,7 @@ class Layout:
     unit: Unit = "pixel"
     id: str = ""
     findings: tuple[Finding, ...] = ()
+    frame: int | None = None
 
     def lines(self) -> Iterator[Line]:
         """All lines in reading order."""

@@ -10,6 +10,7 @@ from ocrtune.sources.uris import OptionParsers, one_of, read_options, split_uri,
 
 Level = Literal["page", "region", "line"]
 Target = Literal["plain", "markdown", "grounded"]
+Untranscribed = Literal["skip", "keep"]
 
 MOST_MARGIN_PX = 200
 
@@ -23,12 +24,15 @@ class Options:
         target: `plain` for text alone, `markdown` for headings and tables, `grounded` for a box before each piece.
         margin: Pixels of paper left around a line or region.
         family: Whose form of boxes is written.
+        untranscribed: What becomes of lines, regions and pages without text: they are left out, or kept as pages that
+            can be predicted, but not learned.
     """
 
     level: Level = "line"
     target: Target = "plain"
     margin: int = 4
     family: Family = FAMILIES["deepseek_ocr"]
+    untranscribed: Untranscribed = "skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +74,5 @@ _PARSERS: OptionParsers = {
     "target": one_of(get_args(Target)),
     "margin": whole_number(0, MOST_MARGIN_PX),
     "family": _family,
+    "untranscribed": one_of(get_args(Untranscribed)),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrtune.errors import TranscriptError
+from ocrtune.sources.transcripts.frames import split_frame
 from ocrtune.sources.transcripts.layout import (
     NOWHERE,
     Cell,
@@ -31,6 +32,7 @@ from ocrtune.sources.transcripts.xml import (
     descendants,
     first,
     local,
+    nearest_number,
     number,
     parse_xml,
     points,
@@ -57,14 +59,14 @@ _KINDS_BY_ELEMENT = {
     "MathsRegion": "formula",
     "TableRegion": "table",
 }
-_CUSTOM_INDEX = re.compile(r"readingOrder\s*\{[^}]*\bindex\s*:\s*(\d+)")
+_CUSTOM_INDEX = re.compile(r"readingOrder\s*\{[^}]*\bindex\s*:\s*(\d{1,9})\b")
 _CUSTOM_KIND = re.compile(r"structure\s*\{[^}]*\btype\s*:\s*([^;}]+)")
 
 Key = tuple[float, ...]
 
 
 def read_page_xml(path: Path) -> list[Layout]:
-    """The page of a PAGE XML file; what is odd about it is told in its findings.
+    """The pages of a PAGE XML file, which are one as the schema has it; what is odd is told in their findings.
 
     Text of a line is that of its `TextEquiv` with the lowest index, else of its words. Regions come as
     `ReadingOrder` says, else as Transkribus' `custom` attributes say, else as in the file.
@@ -74,25 +76,29 @@ def read_page_xml(path: Path) -> list[Layout]:
     """
     root = parse_xml(path)
     version = check_root(root, "PcGts", VERSIONS, path)
-    page = first(root, "Page")
-    if page is None:
+    pages = list(children(root, "Page"))
+    if not pages:
         raise TranscriptError("there is no <Page> in the file", where=str(path))
+    return [_layout(page, version, path) for page in pages]
+
+
+def _layout(page: Element, version: str, path: Path) -> Layout:
     notes = Notes(path)
     reader = _Reader(page, notes)
     regions = tuple(reader.regions())
     note_unplaced(sum(_is_unplaced(line, page) for line in descendants(page, "TextLine")), notes)
     check_lines(regions, notes)
-    return [
-        Layout(
-            image=page.get("imageFilename", "").strip(),
-            size=_size(page),
-            regions=regions,
-            format="page",
-            version=version,
-            id=page.get("id", ""),
-            findings=tuple(notes.findings),
-        )
-    ]
+    image, frame = split_frame(page.get("imageFilename", "").strip())
+    return Layout(
+        image=image,
+        size=_size(page),
+        regions=regions,
+        format="page",
+        version=version,
+        id=page.get("id", ""),
+        findings=tuple(notes.findings),
+        frame=frame,
+    )
 
 
 class _Reader:
@@ -165,6 +171,7 @@ class _Reader:
             text=text,
             cells=tuple(cell for cell, _ in cells),
             element=element,
+            turn_deg=_turn_deg(element),
         )
 
     def _lines_of_all(self, holders: Sequence[Element], name: str) -> tuple[tuple[Line, ...], str | None]:
@@ -208,13 +215,15 @@ class _Reader:
             baseline=stands_on if len(stands_on) else None,
             confidence=None if chosen is None else number(chosen.get("conf")),
             element=element,
+            turn_deg=_turn_deg(element),
         )
 
     def _cells(self, table: Element, name: str) -> list[tuple[Cell, tuple[Line, ...]]]:
         """Cells and their lines, row by row: TableCell as Transkribus has it, or TextRegion with a role."""
         found = []
         for place, element in enumerate(descendants(table, "TableCell", "TextRegion")):
-            role = next(descendants(element, "TableCellRole"), None)
+            roles = first(element, "Roles")
+            role = None if roles is None else first(roles, "TableCellRole")
             if local(element) == "TableCell":
                 facts = [element.get(key) for key in ("row", "col", "rowSpan", "colSpan")]
             elif role is not None:
@@ -236,6 +245,11 @@ class _Reader:
             written = " ".join(f"{point.get('x')},{point.get('y')}" for point in children(element, "Point"))
         found = points(written, self._notes, at=name, fewest=fewest)
         return found if len(np.unique(found, axis=0)) >= fewest else NOWHERE
+
+
+def _turn_deg(element: Element) -> float:
+    """The clockwise turn that makes the text of a region or line upright; a page may be turned as a whole."""
+    return nearest_number(element, "orientation") + nearest_number(element, "readingOrientation")
 
 
 def _is_unplaced(line: Element, page: Element) -> bool:
@@ -299,8 +313,8 @@ def _text(element: Element) -> str | None:
         return None
     for name in ("Unicode", "PlainText"):
         written = first(chosen, name)
-        if written is not None and written.text:
-            return str(written.text)
+        if written is not None and (text := "".join(written.itertext())):  # `.text` ends at a comment
+            return text
     return None
 
 

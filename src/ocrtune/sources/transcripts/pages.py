@@ -1,6 +1,7 @@
 """A layout in pixels → pages for the model: whole, by regions or by lines."""
 
 import html
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -23,6 +24,7 @@ from ocrtune.sources.transcripts.layout import (
     Region,
     rectangle,
 )
+from ocrtune.sources.transcripts.names import UniqueNames
 from ocrtune.sources.transcripts.options import Options
 
 _LABELS = {
@@ -37,6 +39,11 @@ _LABELS = {
     "formula": "equation",
 }
 """Kind → label of a box; any other is `text`."""
+
+_WITHOUT_TEXT = frozenset({"figure", "separator", "noise"})
+_TURNED_ASPECT_RATIO = 3.0
+_FEWEST_LETTERS = 4
+"""A line of fewer letters is rarely wider than high by so much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,8 @@ def make_pages(layout: Layout, origin: Origin, options: Options) -> tuple[list[P
     maker = _Maker(origin, options)
     by_level = {"page": maker.whole, "region": maker.by_regions, "line": maker.by_lines}
     pages = list(by_level[options.level](layout))
+    if not pages and not maker.findings and not any(region.lines for region in layout.regions):
+        maker.note_empty()
     return pages, maker.findings
 
 
@@ -86,14 +95,18 @@ class _Maker:
         self.findings: list[Finding] = []
         self._origin = origin
         self._options = options
-        self._names: dict[str, int] = {}
+        self._names = UniqueNames()
 
     def whole(self, layout: Layout) -> Iterator[Page]:
-        regions = [region for region in layout.regions if _has_text(region)]
-        if not regions:
-            self._note("page-empty", "warning", "the page has no text and is left out")
+        regions = [region for region in layout.regions if has_text(region)]
+        origin = self._origin
+        if not regions and self._keeps_untranscribed:
+            yield self._whole_page(None)
             return
-        size = self._origin.image.size
+        if not regions:
+            self.note_empty()
+            return
+        size = origin.image.size
         if self._options.target != "grounded":
             text = "\n\n".join(self._text(region) for region in regions)
         else:
@@ -108,18 +121,26 @@ class _Maker:
             text = "\n\n".join(
                 self._grounded(region.kind, _outline(region), self._text(region), size) for region in regions
             )
+        yield self._whole_page(text)
+
+    def note_empty(self) -> None:
+        """Tell that nothing of the page can be read."""
+        self._note("page-empty", "warning", "the page has no text and is left out")
+
+    def _whole_page(self, text: str | None) -> Page:
         origin = self._origin
-        yield Page(
+        return Page(
             name=origin.name,
-            images=(origin.image.path,),
+            images=(origin.image.source,),
             text=text,
             document=origin.document,
             where=origin.where,
         )
 
     def by_regions(self, layout: Layout) -> Iterator[Page]:
+        around = {above for region in layout.regions for above in region.element.iterancestors()}
         for place, region in enumerate(layout.regions):
-            if not _has_text(region):
+            if not has_text(region) and (region.element in around or not self._keeps(region)):
                 continue
             outline = _outline(region)
             if not len(outline):
@@ -130,9 +151,12 @@ class _Maker:
                     at=region.id,
                 )
                 continue
-            placed = self._cut(outline, _longest_baseline(region.lines), at=region.id)
+            baseline = _longest_baseline(region.lines)
+            placed = self._cut(outline, baseline, region.turn_deg, at=region.id)
             if placed is not None:
-                text = self._text_of_region(region, placed[1])
+                text = self._text_of_region(region, placed[1]) if has_text(region) else None
+                for line in region.lines:
+                    self._note_if_turned(line, region.turn_deg)
                 yield self._page(region.id, placed[0], text, self._part(place))
 
     def by_lines(self, layout: Layout) -> Iterator[Page]:
@@ -143,19 +167,28 @@ class _Maker:
                     at=region.id, hint="level=region keeps it",
                 )  # fmt: skip
             for row, line in enumerate(region.lines):
-                if line.text and len(line.polygon) >= FEWEST_CORNERS:
-                    placed = self._cut(line.polygon, line.baseline, at=line.id)
+                is_wanted = bool(line.text) or self._keeps_untranscribed
+                if is_wanted and len(line.polygon) >= FEWEST_CORNERS:
+                    placed = self._cut(line.polygon, line.baseline, line.turn_deg, at=line.id)
                     if placed is not None:
-                        text = self._text_of_line(region, line, placed[1])
+                        self._note_if_turned(line, line.turn_deg)
+                        text = self._text_of_line(region, line, placed[1]) if line.text else None
                         yield self._page(line.id, placed[0], text, self._part(place, row))
 
     def _part(self, region: int, line: int | None = None) -> Part:
         origin = self._origin
         return Part(file=Path(origin.where), name=origin.file, page=origin.page, region=region, line=line)
 
-    def _page(self, name: str, cut: Cut, text: str, part: Part) -> Page:
-        count = self._names[name] = self._names.get(name, 0) + 1
-        unique = name if count == 1 else f"{name}~{count}"
+    @property
+    def _keeps_untranscribed(self) -> bool:
+        return self._options.untranscribed == "keep"
+
+    def _keeps(self, region: Region) -> bool:
+        """Whether a region without text may have one: in pictures there is none to be read, unless somebody drew lines."""
+        return self._keeps_untranscribed and (bool(region.lines) or region.kind not in _WITHOUT_TEXT)
+
+    def _page(self, name: str, cut: Cut, text: str | None, part: Part) -> Page:
+        unique = self._names.take(name)
         return Page(
             name=f"{self._origin.name}#{unique}",
             images=(cut,),
@@ -165,14 +198,17 @@ class _Maker:
             part=part,
         )
 
-    def _cut(self, polygon: Points, baseline: Points | None, *, at: str) -> tuple[Cut, Frame] | None:
+    def _cut(
+        self, polygon: Points, baseline: Points | None, turn_deg: float, *, at: str
+    ) -> tuple[Cut, Frame] | None:
         """The part of the image, and its frame, if there is anything of it on the page."""
         image = self._origin.image
         cut = Cut(
-            path=image.path,
+            path=image.source,
             polygon=_corners(polygon),
             baseline=None if baseline is None else _corners(baseline),
             margin_px=self._options.margin,
+            quarter_turns=_quarter_turns(turn_deg),
         )
         try:
             frame_of(replace(cut, margin_px=0), image.size)
@@ -185,6 +221,13 @@ class _Maker:
                 "coordinates-beyond", "warning", "it reaches beyond the image and is cut at its edge", at=at
             )
         return cut, frame
+
+    def _note_if_turned(self, line: Line, turn_deg: float) -> None:
+        if _looks_turned(line, turn_deg):
+            self._note(
+                "line-turned", "warning", "lines are far higher than wide, and no angle in the file says how their letters stand",
+                at=line.id, hint="write the angle: orientation in PAGE, ROTATION in ALTO, textangle in hOCR; or leave them out",
+            )  # fmt: skip
 
     def _text_of_line(self, region: Region, line: Line, frame: Frame) -> str:
         text = line.text or ""
@@ -248,12 +291,31 @@ def _cell_html(cell: Cell) -> str:
     return f"<td{attributes}>{html.escape(cell.text, quote=False)}</td>"
 
 
-def _has_text(region: Region) -> bool:
+def has_text(region: Region) -> bool:
+    """Whether anything of a region is transcribed."""
     return (
         bool(region.text)
         or any(line.text for line in region.lines)
         or any(cell.text for cell in region.cells)
     )
+
+
+def _quarter_turns(turn_deg: float) -> int:
+    return round(turn_deg / 90) % 4
+
+
+def _looks_turned(line: Line, turn_deg: float) -> bool:
+    """Whether a line of several letters is high and narrow as it is cut; in Chinese and Japanese letters may stand so."""
+    if len(line.polygon) < FEWEST_CORNERS:
+        return False
+    letters = "".join((line.text or "").split())
+    num_wide = sum(unicodedata.east_asian_width(letter) in {"W", "F"} for letter in letters)
+    if line.text and (len(letters) < _FEWEST_LETTERS or 2 * num_wide > len(letters)):
+        return False
+    width, height = np.ptp(line.polygon, axis=0).tolist()
+    if _quarter_turns(turn_deg) % 2:
+        width, height = height, width
+    return bool(height >= _TURNED_ASPECT_RATIO * width)
 
 
 def _outline(region: Region) -> Points:

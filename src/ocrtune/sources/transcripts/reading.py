@@ -1,21 +1,23 @@
 """Files of transcriptions → pages and findings; one broken file does not keep the others from being read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from ocrtune.errors import OcrtuneError
-from ocrtune.records import Finding, Page
+from ocrtune.records import Finding, Page, TiffPage
 from ocrtune.sources.folder import walk_folder
 from ocrtune.sources.transcripts.alto import read_alto
 from ocrtune.sources.transcripts.fitting import ImageFacts, fit_to_image, look_into
+from ocrtune.sources.transcripts.frames import choose_frames
 from ocrtune.sources.transcripts.hocr import read_hocr
 from ocrtune.sources.transcripts.image_files import ImageFiles
 from ocrtune.sources.transcripts.layout import Format, Layout
+from ocrtune.sources.transcripts.names import UniqueNames
 from ocrtune.sources.transcripts.options import Options, Request
 from ocrtune.sources.transcripts.page_xml import read_page_xml
-from ocrtune.sources.transcripts.pages import Origin, make_pages, needs_coordinates
+from ocrtune.sources.transcripts.pages import Origin, has_text, make_pages, needs_coordinates
 from ocrtune.sources.transcripts.xml import recognise
 
 TRANSCRIPT_SUFFIXES = frozenset({".xml", ".hocr", ".html", ".htm", ".xhtml"})
@@ -44,12 +46,17 @@ def read_transcripts(request: Request) -> tuple[list[Page], list[Finding]]:
         paths = [path for path in found.files if path.suffix.lower() in TRANSCRIPT_SUFFIXES]
     for path in paths:
         reader.read(path)
-    return reader.pages, reader.findings
+    return reader.pages, _turned_at_once(reader.findings)
 
 
 def is_transcript(path: Path) -> bool:
-    """Whether a file is PAGE XML, ALTO or hOCR by its suffix and its begin."""
-    return path.suffix.lower() in TRANSCRIPT_SUFFIXES and recognise(path) is not None
+    """Whether a file is PAGE XML, ALTO or hOCR by its suffix and its begin; one that cannot be read may be."""
+    if path.suffix.lower() not in TRANSCRIPT_SUFFIXES:
+        return False
+    try:
+        return recognise(path) is not None
+    except OSError:  # told when it is read
+        return True
 
 
 class _Reader:
@@ -87,20 +94,36 @@ class _Reader:
         self._read_layouts(layouts, path)
 
     def _read_layouts(self, layouts: list[Layout], path: Path) -> None:
-        taken: dict[Path, str] = {}
-        for place, layout in enumerate(layouts):
-            self.findings += layout.findings
-            where = f"{path}#{layout.id}" if len(layouts) > 1 else str(path)
+        found: list[_Found] = []
+        for place, layout in enumerate(_identified(layouts)):
+            self.findings += _still_true(layout, path, self._options)
             image = self._image(layout, path)
+            if image is not None:
+                found.append(_Found(place=place, layout=layout, image=image))
+        frames = _frames_of(found)
+        taken: set[tuple[Path, int | None]] = set()
+        for each in found:
+            layout = each.layout
+            where = f"{path}#{layout.id}" if len(layouts) > 1 else str(path)
+            key = each.image.path, frames[each.place] or each.image.frames[0]
+            if key in taken:
+                self.findings.append(_same_image(each.image.path, where))
+                continue
+            taken.add(key)
+            image = self._of_frame(each, frames[each.place], where)
             if image is None:
                 continue
-            if image.path in taken:
-                self.findings.append(_same_image(image.path, where))
-                continue
-            taken[image.path] = layout.id
             origin = self._origin(layout, path, image, is_one_of_several=len(layouts) > 1)
-            origin = replace(origin, page=place)
-            self._add(layout, origin, where)
+            self._add(layout, replace(origin, page=each.place), where)
+
+    def _of_frame(self, found: "_Found", frame: int | None, where: str) -> ImageFacts | None:
+        """The facts of the frame that is meant; of the first one, with a finding, where nobody can tell."""
+        image = found.image
+        if len(image.frames) == 1:
+            return image
+        if frame is None:
+            self.findings.append(_frame_unknown(image, found.layout.frame, where))
+        return self._look_into(TiffPage(path=image.path, number=frame or image.frames[0]), where)
 
     def _add(self, layout: Layout, origin: Origin, where: str) -> None:
         if needs_coordinates(self._options):
@@ -116,12 +139,13 @@ class _Reader:
     def _image(self, layout: Layout, path: Path) -> ImageFacts | None:
         found, findings = self._images.find(layout.image, path)
         self.findings += findings
-        if found is None:
-            return None
+        return None if found is None else self._look_into(found, str(path))
+
+    def _look_into(self, image: Path | TiffPage, where: str) -> ImageFacts | None:
         try:
-            return look_into(found)
+            return look_into(image)
         except OcrtuneError as error:
-            self.findings.append(_as_finding(error, str(path)))
+            self.findings.append(_as_finding(error, where))
             return None
 
     def _origin(self, layout: Layout, path: Path, image: ImageFacts, *, is_one_of_several: bool) -> Origin:
@@ -158,6 +182,79 @@ class _Reader:
             message="the file is neither PAGE XML nor ALTO nor hOCR and is left out",
             where=str(path),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A page of a file, which place it has there, and its image, whatever the frame."""
+
+    place: int
+    layout: Layout
+    image: ImageFacts
+
+
+def _identified(layouts: list[Layout]) -> list[Layout]:
+    """Pages of a file with ids of their own, for these are a part of their names."""
+    if len(layouts) == 1:
+        return layouts
+    names = UniqueNames()
+    return [
+        replace(layout, id=names.take(layout.id or f"page_{place}"))
+        for place, layout in enumerate(layouts, start=1)
+    ]
+
+
+def _frames_of(found: list[_Found]) -> dict[int, int | None]:
+    """Place of a page → the frame of its image, or None where nobody can tell."""
+    by_image: dict[Path, list[_Found]] = {}
+    for each in found:
+        by_image.setdefault(each.image.path, []).append(each)
+    frames: dict[int, int | None] = {}
+    for pages in by_image.values():
+        written = [each.layout.frame for each in pages]
+        several = pages[0].image.frames
+        chosen = (
+            choose_frames(written, several, pages[0].layout.format)
+            if len(several) > 1
+            else [None] * len(pages)
+        )
+        frames |= {each.place: frame for each, frame in zip(pages, chosen, strict=True)}
+    return frames
+
+
+def _still_true(layout: Layout, path: Path, options: Options) -> list[Finding]:
+    """The findings of a layout, but for lines without text that are kept: by themselves, or in what has no text at all."""
+    if options.untranscribed == "skip":
+        return list(layout.findings)
+    written = [region for region in layout.regions if has_text(region)]
+    if options.level == "page" and written:
+        written = list(layout.regions)
+    left_out = {f"{path}#{line.id}" for region in written for line in region.lines}
+    return [
+        finding
+        for finding in layout.findings
+        if finding.code != "line-empty" or (options.level != "line" and finding.where in left_out)
+    ]
+
+
+def _turned_at_once(findings: list[Finding]) -> list[Finding]:
+    """The findings, with one for all lines that look turned."""
+    turned = [finding for finding in findings if finding.code == "line-turned"]
+    others = [finding for finding in findings if finding.code != "line-turned"]
+    return [*others, *(replace(finding, count=len(turned)) for finding in turned[:1])]
+
+
+def _frame_unknown(image: ImageFacts, written: int | None, where: str) -> Finding:
+    told = (
+        "tells not which one is meant" if written is None else f"means number {written}, which cannot be told"
+    )
+    return Finding(
+        code="image-frame-unknown",
+        severity="warning",
+        message=f"the image {image.path.name!r} holds {len(image.frames)} frames, and the file {told}; the first is used",
+        where=where,
+        hint="save each frame of a TIFF as an image of its own, and name it in the file",
+    )
 
 
 def _same_image(image: Path, where: str) -> Finding:

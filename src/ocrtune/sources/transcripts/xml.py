@@ -130,6 +130,13 @@ def number(text: str | None) -> float | None:
     return value if abs(value) <= _LARGEST_NUMBER else None
 
 
+def nearest_number(element: Element, attribute: str) -> float:
+    """The number that an element, or the nearest one around it that has any, has as an attribute; else 0."""
+    chain = (element, *element.iterancestors())
+    found = (value for each in chain if (value := number(each.get(attribute))) is not None)
+    return next(found, 0.0)
+
+
 def points(text: str | None, notes: Notes, *, at: str, fewest: int = FEWEST_CORNERS) -> Points:
     """`x,y x,y …` or `x y x y …` as points; none, with a finding, where it is neither.
 
