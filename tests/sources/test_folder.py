@@ -9,6 +9,7 @@ from PIL import Image
 from ocrtune.errors import SourceError
 from ocrtune.sources import natural_key, open_image, read_pages, read_source
 from ocrtune.sources.folder import find_files
+from ocrtune.sources.importing import import_pages
 from ocrtune.sources.side_texts import MOST_TEXT_CHARS
 
 
@@ -303,3 +304,18 @@ def test_numbers_sort_as_numbers_and_letters_without_case():
 @given(st.lists(st.text(), max_size=8))
 def test_any_names_can_be_sorted(names):
     assert len(sorted(names, key=natural_key)) == len(names)
+
+
+def test_what_has_a_name_that_is_not_utf8_is_left_out_and_told(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "good").mkdir(parents=True)
+    Image.new("L", (40, 30)).save(folder / "good" / "é.png")
+    for name in (b"bad\xff.png", b"vol\xe9"):
+        (folder / os.fsdecode(name)).mkdir()
+    Image.new("L", (40, 30)).save(folder / os.fsdecode(b"vol\xe9") / "a.png")
+    imported = import_pages([str(folder)], tmp_path / "out")
+    assert imported.num_pages == 1
+    assert {(one.code, one.severity, one.where) for one in imported.findings} == {
+        ("file-name", "error", f"{folder}/bad\ufffd.png"),
+        ("file-name", "error", f"{folder}/vol\ufffd"),
+    }

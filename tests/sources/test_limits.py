@@ -14,6 +14,7 @@ from ocrtune.data.pictures import check_images
 from ocrtune.errors import ImageError, ImageTooLarge, SourceError
 from ocrtune.records import Cut, EncodedImage, Page, TiffPage
 from ocrtune.sources import image_size, open_image, read_source
+from ocrtune.sources.images import file_facts
 from ocrtune.sources.importing import import_pages
 from ocrtune.sources.limits import ImageLimits, image_limits, pillow_obeys, set_image_limits
 
@@ -69,6 +70,23 @@ def test_the_limit_is_exact_in_every_format(suffix, tmp_path, few_pixels):
     for look in (open_image, image_size):
         with pytest.raises(ImageTooLarge):
             look(tmp_path / f"over{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".gif", ".bmp", ".jp2"])
+def test_no_warning_of_pillows_is_heard_between_its_limit_and_twice_that(
+    suffix, tmp_path, few_pixels, recwarn
+):
+    Image.new("L", (100, 80)).save(tmp_path / f"over{suffix}")
+    for look in (open_image, image_size, file_facts):
+        with pytest.raises(ImageTooLarge, match="more than 5,000 pixels"):
+            look(tmp_path / f"over{suffix}")
+    assert not recwarn.list
+
+
+def test_a_small_page_in_one_thread_does_not_make_a_large_one_in_another_too_large(tmp_path):
+    path = save_png(tmp_path / "p.png")
+    with pillow_obeys(2000), pillow_obeys(100):
+        assert Image.open(path).size == (32, 32)
 
 
 def test_a_later_page_of_a_tiff_is_measured_too(tmp_path, few_pixels):

@@ -1,11 +1,12 @@
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtune.errors import ManifestError
-from ocrtune.sources import read_pages
+from ocrtune.sources import encodings, jsonl, read_pages, read_source
 
 
 @pytest.fixture
@@ -189,3 +190,97 @@ def test_what_was_written_is_read(rows, crlf, ascii_only, tmp_path_factory):
     pages = read_pages(str(path))
     assert [page.name for page in pages] == [row["image"] for row in named]
     assert [page.text for page in pages] == [row["text"] for row in named]
+
+
+ROWS = [{"image": f"{name}.png", "text": text} for name, text in [("a", "Ж"), ("b", "ਅĊ\u2028"), ("c", "")]]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]
+
+
+def written(encoding, *extra):
+    """ROWS with a line before the last one, in an encoding with its byte order mark."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    text = "\r\n \n".join([*lines[:-1], *extra, lines[-1]])
+    return (f"\ufeff{text}" if encoding == "utf-16-be" else text).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_byte_order_mark_tells_the_encoding(encoding, manifest):
+    pages = read_pages(manifest(raw=written(encoding)))
+    one_by_one = [pages[place] for place in range(3)]
+    assert [page.text for page in one_by_one] == ["Ж", "ਅĊ\u2028", ""]
+    assert list(pages) == one_by_one
+    assert [page.where.rpartition(":")[2] for page in pages] == ["1", "3", "5"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("extra", range(80))
+def test_a_line_that_is_too_long_costs_itself_alone(encoding, extra, manifest, monkeypatch):
+    monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", 200)
+    monkeypatch.setattr(encodings, "_SKIPPED_AT_ONCE", 16)
+    uri = manifest(raw=written(encoding, json.dumps({"image": "x.png", "text": "ਅ" * (200 + extra)})))
+    source = read_source(uri)
+    (finding,) = source.findings
+    assert (finding.code, finding.severity, finding.where) == ("row-broken", "error", f"{uri}:5")
+    assert "longer than 200 bytes" in finding.message
+    assert [source.pages[place].text for place in range(3)] == ["Ж", "ਅĊ\u2028", ""]
+    assert [page.where.rpartition(":")[2] for page in source.pages] == ["1", "3", "7"]
+
+
+def test_a_line_of_the_greatest_length_is_read(manifest, monkeypatch):
+    line = '{"image": "a.png", "text": "xyz"}\n'
+    for length, is_read in [(len(line), True), (len(line) - 1, False)]:
+        monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", length)
+        pages = read_source(manifest(raw=(line + '{"image": "b.png"}').encode())).pages
+        assert [page.name for page in pages] == (["a.png", "b.png"] if is_read else ["b.png"])
+
+
+def test_a_long_line_is_passed_over_in_little_memory(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", 2**20)
+    uri = manifest(raw=b'{"image": "a.png"}\n{"image": "' + b"x" * 2**25 + b'"}\n{"image": "b.png"}')
+    tracemalloc.start()
+    source = read_source(uri)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [page.name for page in source.pages] == ["a.png", "b.png"]
+    assert peak < 2**23
+
+
+def test_the_hint_names_the_option_for_another_encoding(manifest):
+    uri = manifest(raw='{"image": "a.png"}\n{"image": "b.png", "text": "Ж"}\n'.encode("cp1251"))
+    assert f"jsonl:{uri}?encoding=cp1251" in read_source(uri).findings[0].hint
+    with pytest.raises(ManifestError, match="line 2: not UTF-8 at byte 28") as caught:
+        read_pages(uri)
+    assert f"jsonl:{uri}?encoding=cp1251" in caught.value.hint
+
+
+def test_files_put_one_behind_the_other_keep_their_byte_order_marks(manifest):
+    raw = '\ufeff{"image": "a.png"}\n\ufeff{"image": "b.png"}\n'.encode()
+    assert len(read_pages(manifest(raw=raw))) == 2
+
+
+@pytest.mark.parametrize("now", ['{"image": "a.png"}\n', None])
+def test_a_manifest_that_grows_shorter_is_told(now, manifest, tmp_path):
+    uri = manifest({"image": "a.png"}, {"image": "b.png"})
+    pages = read_pages(uri)
+    if now is None:
+        (tmp_path / "manifest.jsonl").unlink()
+    else:
+        (tmp_path / "manifest.jsonl").write_text(now)
+    with pytest.raises(ManifestError, match="was changed while it was in use"):
+        list(pages)
+    with pytest.raises(ManifestError, match="was changed while it was in use"):
+        pages[1]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_list_is_told_from_lines(encoding, manifest):
+    rows = ",\n".join(json.dumps(row) for row in ROWS)
+    uri = manifest(raw=("\ufeff" * (encoding == "utf-16-be") + f"[\n{rows}\n]").encode(encoding))
+    with pytest.raises(ManifestError, match="the file is a list") as caught:
+        read_source(uri)
+    assert f"jsonl:{uri} reads lists" in caught.value.hint
+
+
+def test_of_a_key_that_is_there_twice_no_value_is_chosen(manifest):
+    told = problems_of(manifest({"image": "a.png"}, '{"image": "b.png", "text": {"a": 1, "a": 2}}'))
+    assert told == ["line 2: the key 'a' is there twice"]

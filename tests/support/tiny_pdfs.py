@@ -21,6 +21,7 @@ class Print:
         y: Points from the bottom to the baseline.
         size: Of the type, in points.
         turn: The four numbers of a text matrix, `1 0 0 1` for an upright line.
+        white: In white in place of black.
         drawn: Without it the text is there and cannot be seen.
         font: Its name; Helvetica, or Courier, whose letters are 0.6 of the size wide.
     """
@@ -30,6 +31,7 @@ class Print:
     y: float = 500
     size: float = 12
     turn: str = "1 0 0 1"
+    white: bool = False
     drawn: bool = True
     font: str = "Helvetica"
 
@@ -91,7 +93,7 @@ def _font(name: str) -> bytes:
 def _shown(text: Print, codes: dict[str, int]) -> str:
     codes_in_hex = "".join(f"{codes[letter]:02x}" for letter in text.says)
     mode = 0 if text.drawn else 3
-    return f"BT /{text.font} {text.size} Tf {mode} Tr {text.turn} {text.x} {text.y} Tm <{codes_in_hex}> Tj ET"
+    return f"{int(text.white)} g BT /{text.font} {text.size} Tf {mode} Tr {text.turn} {text.x} {text.y} Tm <{codes_in_hex}> Tj ET"
 
 
 def _meanings(codes: dict[str, int]) -> str:

@@ -153,6 +153,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "page-blank": Code("warning", "an image is blank, and its text is not"),
         "page-crash": Code("error", "looking at a page ended the process"),
         "page-empty": Code("warning", "a page of a transcription has no text"),
+        "file-name": Code("error", "the name of a file or folder is not UTF-8"),
         "file-special": Code("warning", "a file is a pipe, a socket or a device"),
         "name-twice": Code("error", "a manifest names a page twice"),
         "pdf-beside-images": Code("note", "a PDF beside images is left out"),

@@ -9,7 +9,6 @@ import secrets
 import shutil
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from ocrtune.sources.limits import (
     ArchiveLimits,
     archive_limits,
 )
+from ocrtune.sources.naming import folded
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 """Suffixes of what `unpack` reads, in lower case."""
@@ -192,7 +192,7 @@ class _Unpacking:
 
     def _is_free(self, parts: tuple[str, ...]) -> bool:
         """Whether neither the file nor a folder above it is there by another case, as disks may know none."""
-        keys = ["/".join(_folded(part) for part in parts[: end + 1]) for end in range(len(parts))]
+        keys = ["/".join(folded(part) for part in parts[: end + 1]) for end in range(len(parts))]
         *folders, file = keys
         if file in self._files or file in self._folders or not self._files.isdisjoint(folders):
             return False
@@ -232,11 +232,6 @@ def _parts(name: str, archive: Path) -> tuple[str, ...]:
             hint="nothing of it was unpacked; ask whoever made it",
         )
     return parts
-
-
-def _folded(part: str) -> str:
-    """A name as disks see it that know neither case nor how a letter is put together."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())
 
 
 def _shown(name: str) -> str:

@@ -16,6 +16,8 @@ _FILE_URL = "file://"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DATA = re.compile(r"data:[^,]*,", re.IGNORECASE)
 _MOST_TOLD = 80
+_MOST_LETTERS = 4096
+"""Systems open no longer path; the smallest page in base64 is longer."""
 
 
 def find_image(value: object, key: str, root: Path) -> Path:
@@ -41,11 +43,17 @@ def find_image(value: object, key: str, root: Path) -> Path:
 
 
 def check_is_path(written: str) -> None:
-    """See to it that what was written is no image in the net, and none that stands there itself.
+    """See to it that what was written is no image in the net, and none that stands there itself, in whatever form.
 
     Raises:
         BrokenLine: It is; the code is `image-url` or `image-data`.
     """
+    if len(written) > _MOST_LETTERS and not _DATA.match(written):
+        raise BrokenLine(
+            f"the image {shorten(written)!r} has {len(written)} letters, and no path is so long",
+            code="image-data",
+            hint="if it is an image as base64, save it as a file, and write its path here",
+        )
     if _DATA.match(written):
         raise BrokenLine(
             f"the image stands in the row itself: {shorten(written)!r}",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from ocrtune.errors import OcrtuneError, SourceError
@@ -13,6 +13,7 @@ from ocrtune.progress import track
 from ocrtune.records import EncodedImage, Finding, ImageSource, Page
 from ocrtune.sources.archives import is_archive, top_folder, unpack
 from ocrtune.sources.images import IMAGE_SUFFIXES, open_file, open_image
+from ocrtune.sources.naming import FileNames
 from ocrtune.sources.reading import MANIFEST_NAME, read_source
 from ocrtune.sources.sizes import image_size
 from ocrtune.sources.writing import write_bytes_atomically, write_jsonl
@@ -25,9 +26,6 @@ _READ_PACKED = "webdataset:"
 _URI = re.compile(r"(?P<kind>[a-z]{2,}:)?(?P<path>[^?]*)(?P<options>\?.*)?", re.DOTALL)
 Files = Literal["copy", "link", "refer"]
 """What becomes of an image file: it is copied, gets a second name on the same disk, or is named where it lies."""
-
-_UNSAFE = re.compile(r"[^\w.~-]+")
-_MOST_LETTERS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ class PageWriter:
         self.num_outside = 0
         self._folder = folder
         self._files = files
-        self._names: dict[str, int] = {}
+        self._names = FileNames()
 
     def write(self, page: Page) -> dict[str, object]:
         """Write the images of a page; its row.
@@ -175,19 +173,11 @@ class PageWriter:
     def _free(self, stem: str, suffix: str, is_same: Callable[[Path], bool]) -> str:
         """A name of which there is no file, or the same one."""
         while True:
-            name = self._name(stem, suffix)
+            # Written by an earlier `ocrtune import`, the path has the folder's name already.
+            name = f"{IMAGES}/{self._names.take(stem.removeprefix(f'{IMAGES}/'), suffix)}"
             path = self._folder / name
             if not os.path.lexists(path) or (path.is_file() and is_same(path)):
                 return name
-
-    def _name(self, name: str, suffix: str) -> str:
-        """A path below the folder that no other image has, on disks that know no case either."""
-        parts = [_UNSAFE.sub("_", part).strip(".")[-_MOST_LETTERS:] for part in PurePosixPath(name).parts]
-        # Written by an earlier `ocrtune import`, the path has the folder's name already.
-        parts = parts[1:] if parts[0] == IMAGES and len(parts) > 1 else parts
-        stem = "/".join(filter(None, parts)).removesuffix(suffix) or "page"
-        count = self._names[stem.casefold()] = self._names.get(stem.casefold(), 0) + 1
-        return f"{IMAGES}/{stem}{suffix}" if count == 1 else f"{IMAGES}/{stem}~{count}{suffix}"
 
 
 def page_left_out(page: Page, error: OcrtuneError) -> Finding:

@@ -8,6 +8,10 @@ from typing import Any
 from ocrtune.errors import NotJson
 
 
+class KeyTwice(ValueError):
+    """An object of JSON has a key twice, and one of both values would be lost."""
+
+
 def parse_json(text: str, where: str = "") -> Any:
     """The value of a JSON text, if writing it again loses nothing.
 
@@ -17,7 +21,7 @@ def parse_json(text: str, where: str = "") -> Any:
     """
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_float=_exact, parse_constant=_refuse_constant
+            text, object_pairs_hook=unique_keys, parse_float=_exact, parse_constant=_refuse_constant
         )
         write_json(value)
     except json.JSONDecodeError as error:
@@ -47,13 +51,17 @@ def write_json(value: object) -> str:
     return written
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two equal keys one would be lost."""
+def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its keys and values, for `json.loads`.
+
+    Raises:
+        KeyTwice: Two keys are equal.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise KeyTwice(f"the key {twice!r} is there twice")
     return found
 
 

@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtune.errors import ManifestError
 from ocrtune.progress import track
-from ocrtune.sources.json_text import write_json
+from ocrtune.sources.encodings import UTF_8, find_encoding, read_raw_line, skip_raw_line
+from ocrtune.sources.json_text import KeyTwice, unique_keys, write_json
 
 MOST_LINES_TOLD = 20
 """How many broken lines an error tells one by one; the others are counted."""
@@ -26,8 +26,6 @@ MOST_PROBLEMS = 10_000
 
 READING_STOPPED = "reading-stopped"
 """The code of the last problem of such a file."""
-
-_BOM = b"\xef\xbb\xbf"
 
 Record = TypeVar("Record")
 
@@ -47,6 +45,10 @@ class BrokenLine(Exception):
         self.hint = hint
 
 
+class OtherEncoding(BrokenLine):
+    """A line is in another encoding than its file should be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a file.
@@ -54,12 +56,35 @@ class Line:
     Attributes:
         number: What people call it, from 1.
         offset: The byte it begins at.
-        content: With its line break.
+        content: With its line break; nothing of a line that is too long.
+        encoding: Of the file.
+        is_whole: The line is not longer than MOST_LINE_BYTES.
     """
 
     number: int
     offset: int
     content: bytes
+    encoding: str = UTF_8
+    is_whole: bool = True
+
+    def parse(self) -> Mapping[str, Any]:
+        """The JSON object of the line.
+
+        Raises:
+            BrokenLine: It is too long, in another encoding, no JSON or no object.
+        """
+        if not self.is_whole:
+            raise BrokenLine(
+                f"the line is longer than {MOST_LINE_BYTES} bytes",
+                hint="a line is one row; save images as files of their own, and texts of whole books page by page",
+            )
+        return parse_line(self.content, self.encoding)
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but space."""
+        if self.encoding == UTF_8:
+            return not self.content.strip()
+        return not self.content.decode(self.encoding, errors="replace").strip()
 
 
 def read_jsonl(
@@ -67,10 +92,10 @@ def read_jsonl(
 ) -> tuple[list[Record], list[str]]:
     """The records of a file, one JSON object a line, and what is wrong with the lines that gave none.
 
-    Blank lines are passed over; a byte order mark and CRLF do no harm.
+    Blank lines are passed over; CRLF does no harm.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8, or in what its byte order mark says.
         parse: Makes of an object and its line number, from 1, the record and the name no other one may have;
             raises BrokenLine.
     """
@@ -79,7 +104,7 @@ def read_jsonl(
     problems: list[str] = []
     for line in read_lines(path):
         try:
-            name, record = parse(parse_line(line.content), line.number)
+            name, record = parse(line.parse(), line.number)
         except BrokenLine as broken:
             problems.append(f"line {line.number}: {broken}")
             continue
@@ -97,10 +122,12 @@ class LineIndex:
     Attributes:
         offsets: int64 (lines,), the byte each begins at.
         numbers: int64 (lines,), what people call it, from 1.
+        encoding: Of the file.
     """
 
     offsets: NDArray[np.int64]
     numbers: NDArray[np.int64]
+    encoding: str = UTF_8
 
 
 Problem = tuple[int, BrokenLine]
@@ -115,14 +142,14 @@ def index_jsonl(
     Of lines that have one name the first is good.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8, or in what its byte order mark says.
         name_of: Makes of an object and its line number the name no other one may have; raises BrokenLine.
     """
     offsets, numbers, names = array("q"), array("q"), array("Q")
     problems: list[Problem] = []
     for line in track(read_lines(path), f"reading {path.name}"):
         try:
-            name = name_of(parse_line(line.content), line.number)
+            name = name_of(line.parse(), line.number)
         except BrokenLine as broken:
             problems.append((line.number, broken))
             if len(problems) == MOST_PROBLEMS:
@@ -132,14 +159,18 @@ def index_jsonl(
         offsets.append(line.offset)
         numbers.append(line.number)
         names.append(int.from_bytes(blake2b(name.encode(), digest_size=8).digest()))
-    index = LineIndex(offsets=np.array(offsets, dtype=np.int64), numbers=np.array(numbers, dtype=np.int64))
+    index = LineIndex(
+        offsets=np.array(offsets, dtype=np.int64),
+        numbers=np.array(numbers, dtype=np.int64),
+        encoding=find_encoding(path)[0],
+    )
     twice = list(_names_twice(path, index, np.array(names, dtype=np.uint64), name_of))
     good = ~np.isin(index.numbers, [number for number, _ in twice])
-    index = LineIndex(offsets=index.offsets[good], numbers=index.numbers[good])
+    index = replace(index, offsets=index.offsets[good], numbers=index.numbers[good])
     return index, sorted([*problems, *twice], key=lambda problem: problem[0])
 
 
-def read_line(path: Path, offset: int) -> Mapping[str, Any]:
+def read_line(path: Path, offset: int, encoding: str = UTF_8) -> Mapping[str, Any]:
     """The JSON object of the line that begins at a byte of the file.
 
     Raises:
@@ -147,37 +178,40 @@ def read_line(path: Path, offset: int) -> Mapping[str, Any]:
     """
     with path.open("rb") as file:
         file.seek(offset)
-        return parse_line(file.readline(MOST_LINE_BYTES))
+        return parse_line(read_raw_line(file, encoding, MOST_LINE_BYTES), encoding)
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file one after the other, blank ones passed over; a byte order mark and CRLF do no harm.
+def read_lines(path: Path, encoding: str | None = None) -> Iterator[Line]:
+    """The lines of a file one after the other, blank ones passed over.
 
-    Raises:
-        ManifestError: A line is longer than MOST_LINE_BYTES.
+    A line longer than MOST_LINE_BYTES is never read whole, and comes as one that cannot be parsed.
+
+    Args:
+        path: The file.
+        encoding: If it has no byte order mark; None for UTF-8.
     """
-    offset = 0
+    encoding, mark = find_encoding(path, encoding)
+    offset = len(mark)
     with path.open("rb") as file:
+        file.seek(offset)
         # Bytes know fewer line breaks than str: a JSON string may hold U+2028, which would end a line of text.
         for number in count(1):
-            content = file.readline(MOST_LINE_BYTES + 1)
+            content = read_raw_line(file, encoding, MOST_LINE_BYTES + 1)
             if not content:
                 return
-            if len(content) > MOST_LINE_BYTES:
-                raise _line_too_long(path, number)
-            start, offset = offset, offset + len(content)
-            if number == 1 and content.startswith(_BOM):
-                start, content = start + len(_BOM), content.removeprefix(_BOM)
-            if content.strip():
-                yield Line(number=number, offset=start, content=content)
-
-
-def _line_too_long(path: Path, number: int) -> ManifestError:
-    return ManifestError(
-        f"a line is longer than {MOST_LINE_BYTES} bytes",
-        where=f"{path}:{number}",
-        hint="a line is one row; save images as files of their own, and texts of whole books page by page",
-    )
+            is_whole = len(content) <= MOST_LINE_BYTES
+            line = Line(
+                number=number,
+                offset=offset,
+                content=content if is_whole else b"",
+                encoding=encoding,
+                is_whole=is_whole,
+            )
+            offset += len(content)
+            if not is_whole and not content.endswith("\n".encode(encoding)):
+                offset += skip_raw_line(file, encoding)
+            if not is_whole or not line.is_blank():
+                yield line
 
 
 def _names_twice(
@@ -191,7 +225,7 @@ def _names_twice(
     first_lines: dict[str, int] = {}
     for place in np.flatnonzero(counts[places] > 1):
         number = int(index.numbers[place])
-        name = name_of(read_line(path, int(index.offsets[place])), number)
+        name = name_of(read_line(path, int(index.offsets[place]), index.encoding), number)
         if first_lines.setdefault(name, number) != number:
             yield (
                 number,
@@ -300,22 +334,28 @@ def kind_of(value: object) -> str:
     return "null" if value is None else names.get(type(value), "an object")
 
 
-def parse_line(line: bytes) -> Mapping[str, Any]:
+def parse_line(line: bytes, encoding: str = UTF_8) -> Mapping[str, Any]:
     """The JSON object of a line.
 
     Raises:
-        BrokenLine: It is not UTF-8, no JSON or no object.
+        OtherEncoding: It is in another encoding.
+        BrokenLine: It is no JSON or no object.
     """
     try:
-        row = json.loads(line.decode("utf-8"))
+        # A mark stands in the middle where files were put one behind the other.
+        row = json.loads(line.decode(encoding).removeprefix("\ufeff"), object_pairs_hook=unique_keys)
     except UnicodeDecodeError as error:
-        raise BrokenLine(f"not UTF-8 at byte {error.start}") from error
+        raise OtherEncoding(
+            f"not {encoding.upper()} at byte {error.start}", hint="save it as UTF-8"
+        ) from error
     except json.JSONDecodeError as error:
         raise BrokenLine(
             f"not JSON at column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
         ) from error
     except RecursionError as error:
         raise BrokenLine("not JSON: nested too deep") from error
+    except KeyTwice as error:
+        raise BrokenLine(str(error), hint="keep one of both") from error
     except ValueError as error:  # a number of more digits than Python takes
         raise BrokenLine("not JSON: a number is too long") from error
     if not isinstance(row, dict):

@@ -81,45 +81,53 @@ def archive_limits() -> ArchiveLimits:
 
 @contextmanager
 def pillow_obeys(most_pixels: int) -> Iterator[None]:
-    """Pillow refuses what has more than twice `most_pixels`, for the time of the context.
+    """Pillow refuses what has more than `most_pixels`, and warns of nothing, for the time of the context.
 
-    Pillow has one limit for the whole process, at which it warns, and refuses at twice that. It is needed for what
-    Pillow allocates before anybody sees the size of an image: the canvas of a WebP, the tile of a TIFF. Contexts of
-    several threads may overlap: the process's own limit comes back after the last.
+    Pillow has one limit for the whole process. It is needed for what Pillow allocates before anybody sees the size of
+    an image: the canvas of a WebP, the tile of a TIFF. Contexts of several threads may overlap: the largest of their
+    limits holds for all, and the process's own comes back after the last.
     """
     _PILLOW.enter(most_pixels)
     try:
         yield
     finally:
-        _PILLOW.leave()
+        _PILLOW.leave(most_pixels)
+
+
+class _Exact(int):
+    """A limit that Pillow keeps to: it warns above its number and refuses above twice that, which is here no more."""
+
+    def __rmul__(self, _factor: int) -> int:
+        return int(self)
+
+    __mul__ = __rmul__
 
 
 class _Pillow:
-    """Pillow's limit, and how many contexts hold it."""
+    """Pillow's limit, and those of the contexts that hold it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._held = 0
+        self._held: list[int] = []
         self._theirs: int | None = None
 
     def enter(self, most_pixels: int) -> None:
         with self._lock:
             if not self._held:
                 self._theirs = Image.MAX_IMAGE_PIXELS
-            self._held += 1
-            Image.MAX_IMAGE_PIXELS = most_pixels
+            self._held.append(most_pixels)
+            Image.MAX_IMAGE_PIXELS = _Exact(max(self._held))
 
-    def leave(self) -> None:
+    def leave(self, most_pixels: int) -> None:
         with self._lock:
-            self._held -= 1
-            if not self._held:
-                Image.MAX_IMAGE_PIXELS = self._theirs
+            self._held.remove(most_pixels)
+            Image.MAX_IMAGE_PIXELS = _Exact(max(self._held)) if self._held else self._theirs
 
     def forget(self) -> None:
         """After a fork: threads of the other process, which hold the lock or the limit, are not in this one."""
         self._lock = Lock()
         if self._held:
-            self._held = 0
+            self._held = []
             Image.MAX_IMAGE_PIXELS = self._theirs
 
 

@@ -7,15 +7,16 @@ from typing import Any, overload
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding, Page
+from ocrtune.sources.encodings import find_encoding, other_encoding_hint
 from ocrtune.sources.image_paths import DATA_ROOT, check_inside, check_is_path
 from ocrtune.sources.jsonl import (
     READING_STOPPED,
     BrokenLine,
     LineIndex,
+    OtherEncoding,
     Problem,
     index_jsonl,
     kind_of,
-    parse_line,
     read_line,
     read_lines,
     take_label,
@@ -24,6 +25,10 @@ from ocrtune.sources.jsonl import (
     take_text,
     tell_problems,
 )
+
+_EXAMPLE = 'a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}'
+
+_BEGIN_BYTES = 1024
 
 
 class ManifestPages(Sequence[Page]):
@@ -59,26 +64,29 @@ class ManifestPages(Sequence[Page]):
 
     def __iter__(self) -> Iterator[Page]:
         """One pass over the file, much faster than page by page."""
-        good = iter(self._index.numbers.tolist())
-        wanted = next(good, None)
-        for line in read_lines(self.path):
-            if line.number == wanted:
-                with self._naming_changes(line.number):
-                    page = self._page(parse_line(line.content), line.number)
-                yield page
-                wanted = next(good, None)
+        lines = read_lines(self.path)
+        for number in self._index.numbers.tolist():
+            with self._naming_changes(number):
+                line = next((line for line in lines if line.number >= number), None)
+                if line is None or line.number > number:
+                    raise BrokenLine("the line is gone")
+                page = self._page(line.parse(), number)
+            yield page
 
     def _read(self, place: int) -> Page:
         number = int(self._index.numbers[place])
         with self._naming_changes(number):
-            return self._page(read_line(self.path, int(self._index.offsets[place])), number)
+            return self._page(self._row(place), number)
+
+    def _row(self, place: int) -> Mapping[str, Any]:
+        return read_line(self.path, int(self._index.offsets[place]), self._index.encoding)
 
     @contextmanager
     def _naming_changes(self, number: int) -> Iterator[None]:
         """A line that was good and is not any more belongs to a file that somebody has changed."""
         try:
             yield
-        except BrokenLine as broken:
+        except (BrokenLine, OSError) as broken:
             raise ManifestError(
                 f"the manifest was changed while it was in use: {broken}",
                 where=f"{self.path}:{number}",
@@ -102,13 +110,15 @@ def read_manifest(path: Path) -> tuple[ManifestPages, list[Finding]]:
     * `document`: which document the page belongs to, a string or a number. Without it `page` counts, as in
       manifests of lines cut from pages; without both the page is a document by itself.
 
-    Blank lines are passed over; a byte order mark and CRLF do no harm. A line is left out that is no JSON object, or
-    has no image, a key of a wrong type, an image outside of the folder, or a name that an earlier line has.
+    Blank lines are passed over; CRLF does no harm, and a byte order mark says whether the file is in UTF-16. A line is
+    left out that is too long or no JSON object, or has no image, a key of a wrong type, an image outside of the folder,
+    or a name that an earlier line has.
 
     Raises:
-        ManifestError: A line is too long, so many lines are broken that the rest was not read, or there are no pages;
-            then with every broken line.
+        ManifestError: It is one JSON list. Or so many lines are broken that the rest was not read, or there are no pages; then with every
+            broken line.
     """
+    _refuse_list(path)
     index, problems = index_jsonl(path, lambda row, number: _page(path, row, number).name)
     findings = [_as_finding(problem, path) for problem in problems]
     if findings and (not len(index.offsets) or findings[-1].code == READING_STOPPED):
@@ -118,27 +128,46 @@ def read_manifest(path: Path) -> tuple[ManifestPages, list[Finding]]:
     return ManifestPages(path, index), findings
 
 
+def _refuse_list(path: Path) -> None:
+    """A list over several lines has single lines that look like those of a manifest."""
+    encoding, mark = find_encoding(path)
+    with path.open("rb") as file:
+        begin = file.read(_BEGIN_BYTES).removeprefix(mark).decode(encoding, errors="replace").lstrip()
+    if begin.startswith("[") and begin[1:].lstrip().startswith("{"):
+        raise ManifestError(
+            "the file is a list, and a manifest has one JSON object a line",
+            where=str(path),
+            hint=f"jsonl:{path} reads lists too; chat:{path} reads chats",
+        )
+
+
 def broken_lines(findings: Sequence[Finding], path: Path) -> ManifestError:
     """The findings of a manifest as one error."""
     told = [f"line {finding.where.rpartition(':')[2]}: {finding.message}" for finding in findings]
     return ManifestError(
         tell_problems(told),
         where=str(path),
-        hint='a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}; '
+        hint=_hint_of(findings)
+        or f"{_EXAMPLE}; "
         f"jsonl:{path}?image=KEY&text=KEY reads other keys, chat:{path} chats; {DATA_ROOT}=FOLDER allows images elsewhere",
     )
 
 
 def _as_finding(problem: Problem, path: Path) -> Finding:
     number, broken = problem
+    hint = other_encoding_hint("jsonl", path) if isinstance(broken, OtherEncoding) else broken.hint
     return Finding(
         code=broken.code,
         severity="error",
         message=str(broken),
         where=f"{path}:{number}",
-        hint=broken.hint
-        or 'a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}',
+        hint=hint or _EXAMPLE,
     )
+
+
+def _hint_of(findings: Sequence[Finding]) -> str:
+    """What helps with the first line, if that is more than to know how lines are written."""
+    return findings[0].hint if findings[0].hint != _EXAMPLE else ""
 
 
 def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:

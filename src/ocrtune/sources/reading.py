@@ -218,13 +218,15 @@ def _read_table(request: TableRequest, uri: str) -> SourcePages:
 def _usable(pages: Sequence[Page], findings: list[Finding], what: str, uri: str) -> SourcePages:
     """Pages and findings, if there are any pages; else the findings are the error."""
     if not pages:
-        reasons = [finding for finding in findings if finding.severity != "note"] or findings
+        reasons = [finding for finding in findings if finding.severity != "note"]
+        # Which columns were taken is no reason: then there are no rows.
+        reasons = reasons or [finding for finding in findings if finding.code != "columns-recognised"]
         # What is told first, and whose hint is given, is what keeps pages from being read.
         reasons = sorted(reasons, key=lambda finding: finding.severity != "error")
         told = [f"  - {finding.message} ({finding.where})" for finding in reasons[:MOST_FINDINGS_TOLD]]
         more = [f"  - and {len(reasons) - len(told)} more"] if len(reasons) > len(told) else []
         raise SourceError(
-            "\n".join([f"no page of the {what} can be used", *told, *more]),
+            "\n".join([f"no page of the {what} can be used", *(told or ["  - there are none in it"]), *more]),
             where=uri,
             hint=next((finding.hint for finding in reasons if finding.hint), ""),
         )

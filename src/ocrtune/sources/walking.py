@@ -11,6 +11,7 @@ from ocrtune.sources.image_paths import DATA_ROOT, is_inside
 def walk(folder: Path) -> tuple[list[Path], list[Finding]]:
     """The files of a folder and the folders in it, hidden ones left out, in no order; and what was not followed.
 
+    What has a name that is not UTF-8 is left out, with an error.
     A link to a file within the folder is a file like others. A link that leads out of the folder is an error,
     unless `OCRTUNE_DATA_ROOT` allows the place; then a folder behind it is walked too, once.
     """
@@ -61,6 +62,15 @@ class _Walker:
 
     def _take(self, entry: os.DirEntry[str]) -> None:
         path = Path(entry.path)
+        if not _is_utf8(entry.name):
+            self._tell(
+                "file-name",
+                "error",
+                "the name is not UTF-8, so it cannot be written into any list, and what it names is left out",
+                path,
+                hint="rename it; `convmv -f latin1 -t utf8 -r FOLDER` does so for many",
+            )
+            return
         if entry.is_symlink() and not self._may_follow(path):
             return
         if entry.is_dir():
@@ -93,5 +103,14 @@ class _Walker:
 
     def _tell(self, code: str, severity: Severity, message: str, where: Path, *, hint: str = "") -> None:
         self.findings.append(
-            Finding(code=code, severity=severity, message=message, where=str(where), hint=hint)
+            Finding(code=code, severity=severity, message=message, where=_shown(where), hint=hint)
         )
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be written; bytes of another encoding are halves of surrogate pairs in Python."""
+    return name.isascii() or name == name.encode("utf-8", "replace").decode()
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")

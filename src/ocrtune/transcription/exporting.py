@@ -13,6 +13,7 @@ from ocrtune.evaluation import read_predictions
 from ocrtune.progress import track
 from ocrtune.records import Cut, Finding, ImageSource, Page, Part, PdfPage, TiffPage
 from ocrtune.sources import image_size, read_source, write_text_atomically
+from ocrtune.sources.naming import FileNames
 from ocrtune.sources.transcripts.fitting import fit_to_image, look_into
 from ocrtune.sources.transcripts.layout import Format, Layout, Line, Region, one_line
 from ocrtune.sources.transcripts.reading import READERS
@@ -21,7 +22,6 @@ from ocrtune.transcription.alto import build_alto
 from ocrtune.transcription.answers import place_table, read_answer, text_alone, without_heading_mark
 from ocrtune.transcription.hocr import build_hocr
 from ocrtune.transcription.matching import match_predictions
-from ocrtune.transcription.naming import FileNames
 from ocrtune.transcription.page_xml import build_page_xml
 from ocrtune.transcription.rewriting import Rewriter, serialize
 from ocrtune.transcription.writing import Build, Sheet, Writer, around, unwritable, writable
@@ -131,7 +131,7 @@ class _Exporter:
         self.sources: frozenset[Path] = frozenset()
         self._folder = folder
         self._to = to
-        self._names = FileNames(SUFFIXES[to])
+        self._names = FileNames()
 
     def write(self, pages: Sequence[Page]) -> None:
         """Write one file; what keeps it from being written is a finding."""
@@ -353,7 +353,7 @@ class _Exporter:
     def _free(self, name: str, part: Part | None) -> Path:
         """A path that nothing was written to yet, and no other file of the source, which is still to be read."""
         others = self.sources - {part.file.resolve()} if part is not None else self.sources
-        while (path := self._folder / self._names.take(name)).resolve() in others:
+        while (path := self._folder / self._names.take(name, SUFFIXES[self._to])).resolve() in others:
             pass
         return path
 

@@ -288,3 +288,12 @@ def test_a_data_set_is_imported_with_its_files_as_they_are(save, encode, tmp_pat
     assert [path.suffix for path in written] == [".png", ".jpg", ".gif"]
     assert [path.read_bytes() for path in written[:2]] == contents[:2]
     assert widths(read_pages(str(tmp_path / "out"))) == [30, 31, 32]
+
+
+@pytest.mark.parametrize(
+    ("how", "option"), [("disk", "split"), ("disk", "config"), ("disk", "revision"), ("dict", "config")]
+)
+def test_what_cannot_be_chosen_of_a_saved_folder_is_told(save, encode, how, option):
+    folder = save({"image": [{"bytes": encode(30), "path": None}], "text": ["x"]}, IMAGE_AND_TEXT, how=how)
+    with pytest.raises(SourceError, match=f"{option}=other cannot be chosen"):
+        read_source(f"hub:{folder}?{option}=other")

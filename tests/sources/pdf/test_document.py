@@ -45,3 +45,15 @@ def test_a_glyph_knows_where_it_stands(read):
     assert glyph.baseline == pytest.approx(144 * PX, abs=2)
     assert glyph.size == pytest.approx(24 * PX, rel=0.01)
     assert glyph.turn == 0
+
+
+def test_white_signs_are_seen_over_black_ones_alone(read):
+    over = [Print(says="M", y=100, x=50, size=300), Print(says="x y", y=120, x=80, size=20, white=True)]
+    glyphs, _ = read(*over, Print(says="z", y=500, white=True))
+    assert {glyph.text: glyph.is_seen for glyph in glyphs} == {
+        "M": True,
+        "x": True,
+        " ": True,
+        "y": True,
+        "z": False,
+    }

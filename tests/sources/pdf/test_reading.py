@@ -231,6 +231,16 @@ def test_the_text_layer_of_a_scan_is_read_with_a_warning(tmp_path):
     assert told(source) == [("pdf-text-invisible", "warning", 1)]
 
 
+def test_white_text_on_white_paper_is_left_out(tmp_path):
+    path = one(tmp_path / "a.pdf", Print(says="видно"), Print(says="бел ым", y=300, white=True))
+    source = read_source(str(path))
+    assert [page.text for page in source.pages] == ["видно"]
+    assert told(source) == [("pdf-text-invisible", "warning", 6)]
+    path = one(tmp_path / "a.pdf", Print(says="нет видно", white=True))
+    with pytest.raises(SourceError, match="white on white"):
+        read_source(str(path))
+
+
 def test_lines_that_lie_over_each_other_are_no_lines_to_learn(tmp_path):
     formula = [Print(says="сумма", x=50, y=300, size=30), Print(says="индекс", x=60, y=302, size=8)]
     path = one(tmp_path / "a.pdf", Print(says="текст", y=400), Print(says="тесно", y=389), *formula)

@@ -157,3 +157,27 @@ def test_several_files_are_a_stream_and_one_is_not(write, encoded, tmp_path):
     assert not is_stream(f"parquet:{tmp_path}/s?stream=false")
     assert not is_stream(str(path))
     assert len(read_source(str(path)).pages) == 1
+
+
+def test_lists_of_a_fixed_length_and_structs_of_paths_alone_are_read(write, encoded, tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(5))
+    two = pa.array([[encoded(1), encoded(2)]], pa.list_(pa.binary(), 2))
+    (page,) = read_source(str(write("a.parquet", image=two, text=["x"]))).pages
+    assert [image.read() for image in page.images] == [encoded(1), encoded(2)]
+    named = pa.array(
+        [{"bytes": None, "path": "a.png"}], pa.struct([("bytes", pa.null()), ("path", pa.string())])
+    )
+    (page,) = read_source(str(write("b.parquet", image=named, text=["x"]))).pages
+    assert page.images[0].read() == encoded(5)
+
+
+def test_bytes_that_are_text_are_refused(write, encoded):
+    image = pa.array([{"bytes": "iVBORw0KGgo=", "path": "a.png"}])
+    with pytest.raises(SourceError, match="holds struct<bytes: string, path: string>, not images"):
+        read_source(str(write("a.parquet", image=image, text=["x"])))
+
+
+def test_a_table_without_rows_says_so(write):
+    empty = {"image": pa.array([], pa.binary()), "text": pa.array([], pa.string())}
+    with pytest.raises(SourceError, match="there are none in it"):
+        read_source(str(write("a.parquet", **empty)))

@@ -212,3 +212,47 @@ def test_shards_are_imported_as_any_other_source(write_tar, encoded, tmp_path):
     assert row["text"] == "page 0"
     with Image.open(tmp_path / "out" / row["image"]) as image:
         assert image.size == (24, 16)
+
+
+def test_of_several_texts_of_one_kind_the_plain_one_counts_or_none(write_tar, encoded):
+    members = [
+        ("a.png", encoded(1)), ("a.zzz.txt", b"no"), ("a.TXT", b"yes"), ("a.b.json", b'{"text": "no"}'),
+        ("b.png", encoded(2)), ("b.ocr.txt", b"one"), ("b.hand.txt", b"two"),
+        ("c.png", encoded(3)), ("c.only.txt", b"three"),
+        ("d.png", encoded(4)), ("d.txt", b"four"), ("d.TXT", b"five"),
+    ]  # fmt: skip
+    source = read_source(f"webdataset:{write_tar('a.tar', members)}")
+    assert [(page.name, page.text) for page in source.pages] == [("a.tar#a", "yes"), ("a.tar#c", "three")]
+    *several, passed = sorted(source.findings, key=lambda finding: (finding.severity, finding.where))
+    assert [(one.code, one.severity) for one in several] == [("texts-several", "error")] * 2
+    assert [one.message.rpartition(": ")[2] for one in several] == [".hand.txt, .ocr.txt", ".TXT, .txt"]
+    assert (passed.code, passed.severity, passed.where.endswith("#a")) == (
+        "shard-member-passed-over",
+        "note",
+        True,
+    )
+
+
+def test_json_in_a_shard_may_be_a_target_and_begin_with_a_mark(write_tar, encoded):
+    members = [("a.png", encoded(1)), ("a.json", '\ufeff{"text": {"total": 1}}'.encode())]
+    (page,) = read_source(f"webdataset:{write_tar('a.tar', members)}").pages
+    assert page.text == '{"total":1}'
+
+
+def test_a_text_in_json_without_image_or_prompt_is_no_page(write_tar, encoded):
+    members = [
+        ("a.png", encoded(1)),
+        ("b.json", b'{"text": "x"}'),
+        ("c.json", b'{"text": "x", "prompt": "y"}'),
+    ]
+    source = read_source(f"webdataset:{write_tar('a.tar', members)}")
+    assert [page.name for page in source.pages] == ["a.tar#a", "a.tar#c"]
+    assert codes(source) == {"shard-without-image"}
+
+
+def test_a_folder_may_have_braces_in_its_name(write_tar, encoded, tmp_path):
+    write_tar("{1}/a.tar", pairs(encoded, 1))
+    assert len(read_source(f"webdataset:{tmp_path}/{{1}}").pages) == 1
+    assert len(read_source(f"webdataset:{tmp_path}/{{1}}/a.tar").pages) == 1
+    write_tar("1.tar", pairs(encoded, 1))
+    assert len(read_source(f"webdataset:{tmp_path}/{{1,1}}.tar").pages) == 1

@@ -266,3 +266,29 @@ def test_whatever_a_row_holds_is_a_page_or_a_finding(rows, tmp_path_factory):
     source = read_source(f"chat:{path}")
     errors = [one for one in source.findings if one.severity == "error"]
     assert len(source.pages) + len(errors) == len(rows) + 1
+
+
+def test_names_of_several_chats_about_an_image_are_no_other_images_names(save):
+    turns = [{"role": "user", "content": "<image>read"}, {"role": "assistant", "content": "x"}]
+    rows = [{"messages": turns, "images": [name]} for name in ("a.png", "a.png", "a.png~2")]
+    names = [page.name for page in read_pages(f"chat:{save(rows, 'c.jsonl')}")]
+    assert names == ["a.png", "a.png~2", "a.png~2~2"]
+
+
+def test_a_key_of_turns_that_is_null_is_none(save):
+    turns = [{"from": "human", "value": "<image>read"}, {"from": "gpt", "value": "x"}]
+    rows = [{"messages": None, "conversations": turns, "image": "a.png"}]
+    assert [page.text for page in read_pages(f"chat:{save(rows, 'c.jsonl')}")] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "option"), [("utf-16", ""), ("utf-8-sig", ""), ("cp1251", "?encoding=cp1251")]
+)
+@pytest.mark.parametrize("name", ["c.jsonl", "c.json"])
+def test_chats_may_be_in_another_encoding(encoding, option, name, save):
+    turns = [{"role": "user", "content": "<image>read"}, {"role": "assistant", "content": "Ж"}]
+    row = json.dumps({"messages": turns, "image": "a.png"}, ensure_ascii=False)
+    path = save((f"[{row}]" if name == "c.json" else row).encode(encoding), name)
+    assert [page.text for page in read_pages(f"chat:{path}{option}")] == ["Ж"]
+    if not option:
+        assert [page.text for page in read_pages(str(path))] == ["Ж"]

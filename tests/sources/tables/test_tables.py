@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtune.errors import ManifestError, SourceError
-from ocrtune.sources import jsonl, read_pages, read_source
+from ocrtune.sources import read_pages, read_source
 from ocrtune.sources.tables import csv_rows, json_rows
 
 
@@ -122,15 +122,55 @@ def test_an_empty_cell_is_no_text(save):
 
 
 def test_another_encoding_is_named_or_the_byte_is_told(save):
-    path = save(b"\xef\xbb\xbfimage,text\na.png,x\nb.png," + "Ж".encode("cp1251") + b"\n")
+    rows = b"image,text\na.png,x\nb.png," + "Ж".encode("cp1251") + b"\n"
     with pytest.raises(ManifestError, match="not UTF-8 at byte 28") as caught:
+        read_pages(str(save(b"\xef\xbb\xbf" + rows)))
+    assert "begins with the mark of UTF-8" in caught.value.hint
+    path = save(rows)
+    with pytest.raises(ManifestError, match="not UTF-8 at byte 25") as caught:
         read_pages(str(path))
     assert caught.value.where == f"{path}:3"
-    assert "encoding=cp1251" in caught.value.hint
+    assert f"csv:{path}?encoding=cp1251" in caught.value.hint
     save("image,text\na.png,Ж\n".encode("cp1251"))
     assert texts(f"csv:{path}?encoding=cp1251") == ["Ж"]
-    save("image,text\na.png,Ж\n".encode("utf-16"))
-    assert texts(f"csv:{path}?encoding=utf-16") == ["Ж"]
+
+
+@pytest.mark.parametrize("asked", ["", "?encoding=utf-16", "?encoding=utf-16-le", "?encoding=cp1251"])
+@pytest.mark.parametrize("kind", ["utf-8-sig", "utf-16", "utf-32", "be"])
+def test_a_byte_order_mark_tells_the_encoding_whatever_is_asked(kind, asked, save):
+    # Ċ has the byte of a line break in UTF-16.
+    table = 'image,text\r\na.png,"ЖĊ\nਅ"\r\nb.png,\u2028\r\n'
+    path = save(f"\ufeff{table}".encode("utf-16-be") if kind == "be" else table.encode(kind))
+    assert texts(f"csv:{path}{asked}") == ["ЖĊ\nਅ", "\u2028"]
+    assert texts(str(path)) == ["ЖĊ\nਅ", "\u2028"]
+
+
+def test_utf16_that_is_cut_off_or_has_no_mark_is_told(save):
+    cut = "image,text\na.png,x\nb.png,Ċ".encode("utf-16")[:-1]
+    with pytest.raises(ManifestError, match=f"not UTF-16-LE at byte {len(cut) - 1}") as caught:
+        read_pages(str(save(cut)))
+    assert caught.value.where.endswith(":3")
+    path = save("image,text\na.png,x\n".encode("utf-16-le"))
+    with pytest.raises(ManifestError, match="holds NUL") as caught:
+        read_pages(str(path))
+    assert f"csv:{path}?encoding=utf-16-le" in caught.value.hint
+    assert texts(f"csv:{path}?encoding=utf-16-le") == texts(f"csv:{path}?encoding=utf-16") == ["x"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json"])
+def test_json_in_another_encoding_is_named_or_told(name, save):
+    rows = json.dumps([{"image": "a.png", "text": "x"}, {"image": "b.png", "text": "Ж"}], ensure_ascii=False)
+    rows = rows if name == "t.json" else rows[1:-1].replace("}, ", "}\n")
+    path = save(rows.encode("cp1251"), name)
+    assert texts(f"jsonl:{path}?encoding=cp1251") == ["x", "Ж"]
+    if name == "t.json":
+        with pytest.raises(ManifestError, match="not UTF-8 at byte") as caught:
+            read_pages(f"jsonl:{path}")
+        hint = caught.value.hint
+    else:
+        hint = read_source(f"jsonl:{path}").findings[-1].hint
+    assert f"jsonl:{path}?encoding=cp1251" in hint
+    assert texts(f"jsonl:{save(rows.encode('utf-16'), name)}") == ["x", "Ж"]
 
 
 @pytest.mark.parametrize("size", [0, 3 * 2**20, *range(2**20 - 23, 2**20 - 16)])
@@ -217,7 +257,7 @@ def test_a_cell_without_end_is_refused_by_name(save, monkeypatch):
     before = csv.field_size_limit()
     assert texts(save(f"image,text\na.png,{'x' * 1000}\n")) == ["x" * 1000]
     with pytest.raises(ManifestError, match="a cell is longer than 1000 characters") as caught:
-        read_pages(str(save(f'image,text\na.png,"{"x" * 900}\n{"x" * 900}"\n')))
+        read_pages(str(save(f'image,text\na.png,"{"x" * 900}\n{"x" * 900}\nb.png,x\n')))
     assert caught.value.where.endswith(":2")
     assert csv.field_size_limit() == before
 
@@ -227,15 +267,41 @@ def test_a_text_longer_than_the_default_of_the_csv_module_is_read(save):
     assert len(text) == 1_000_000
 
 
-def test_lines_and_lists_without_end_are_refused_by_name(save, monkeypatch):
+@pytest.mark.parametrize("most_cell_chars", [60, 1000])
+@pytest.mark.parametrize(
+    ("row", "lines"),
+    [
+        ("b.png,{}", 1),
+        ('b.png,"{} ""x"", "', 1),
+        ('b.png,"x\n{}"', 2),
+    ],
+)
+def test_a_row_that_is_too_long_costs_itself_alone(row, lines, most_cell_chars, save, monkeypatch):
     monkeypatch.setattr(csv_rows, "MOST_LINE_CHARS", 100)
-    monkeypatch.setattr(jsonl, "MOST_LINE_BYTES", 100)
+    monkeypatch.setattr(csv_rows, "MOST_CELL_CHARS", most_cell_chars)
+    monkeypatch.setattr(csv_rows, "_CHUNK_BYTES", 7)
+    path = save(f"image,text\na.png,x\n{row.format('x' * 200)}\nc.png,z\n")
+    source = read_source(f"csv:{path}?image=image&text=text")
+    assert [(page.name, page.where) for page in source.pages] == [
+        ("a.png", f"{path}:2"),
+        ("c.png", f"{path}:{3 + lines}"),
+    ]
+    (finding,) = source.findings
+    assert (finding.code, finding.where) == ("row-broken", f"{path}:3")
+    assert "is longer than" in finding.message
+
+
+def test_a_line_that_is_too_long_within_quotes_that_may_be_open_ends_the_reading(save, monkeypatch):
+    monkeypatch.setattr(csv_rows, "MOST_LINE_CHARS", 100)
+    path = save(f'image,text\na.png,"{"x" * 100}\nb.png,not a row\n"\n')
+    with pytest.raises(ManifestError, match="a line is longer than 100 characters") as caught:
+        read_pages(str(path))
+    assert caught.value.where == f"{path}:2"
+
+
+def test_lists_without_end_are_refused_by_name(save, monkeypatch):
     monkeypatch.setattr(json_rows, "MOST_LIST_BYTES", 100)
-    with pytest.raises(ManifestError, match="a line is longer than 100 characters"):
-        read_pages(str(save(f"image,text\na.png,{'x' * 100}\n")))
     rows = [{"image": "a.png", "text": "x" * 100}]
-    with pytest.raises(ManifestError, match="a line is longer than 100 bytes"):
-        read_pages(f"jsonl:{save(rows, 't.jsonl')}")
     with pytest.raises(ManifestError, match="read whole") as caught:
         read_pages(f"jsonl:{save(rows, 't.json')}")
     assert "JSONL" in caught.value.hint
@@ -332,3 +398,35 @@ def test_whatever_a_table_holds_is_pages_or_one_error(content, tmp_path_factory)
     path.write_bytes(content)
     with suppress(SourceError):
         read_source(str(path))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_table_without_rows_says_so(kind, save):
+    path = save("image,text\n") if kind == "csv" else save("[]", "t.json")
+    with pytest.raises(SourceError, match="there are none in it" if kind == "csv" else "columns: none"):
+        read_pages(f"{kind}:{path}")
+
+
+def test_if_none_of_the_first_lines_is_json_that_is_the_error(save):
+    rows = "\n".join(json.dumps({"image": f"{n}.png", "text": "Ж"}, ensure_ascii=False) for n in range(120))
+    path = save(rows.encode("cp1251"), "t.jsonl")
+    with pytest.raises(ManifestError, match="none of the first 100 rows can be read") as caught:
+        read_pages(f"jsonl:{path}")
+    assert f"jsonl:{path}?encoding=cp1251" in caught.value.hint
+    assert len(read_pages(f"jsonl:{path}?encoding=cp1251")) == 120
+
+
+def test_of_a_key_that_is_there_twice_no_value_is_chosen(save):
+    path = save('{"image": "a.png", "text": "x"}\n{"image": "b.png", "text": "x", "text": "y"}\n', "t.jsonl")
+    assert found(f"jsonl:{path}?image=image&text=text") == [("row-broken", "error", "2")]
+    path = save('[{"image": "b.png", "text": "x", "text": "y"}]', "t.json")
+    with pytest.raises(ManifestError, match="the key 'text' is there twice"):
+        read_pages(f"jsonl:{path}")
+
+
+def test_an_image_in_base64_is_no_path(save):
+    path = save(f"image,text\na.png,x\n{'iVBORw0KGgo' * 500},y\n")
+    source = read_source(f"csv:{path}?image=image&text=text")
+    (finding,) = source.findings
+    assert finding.code == "image-data"
+    assert len(finding.message) < 200

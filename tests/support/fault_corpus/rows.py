@@ -42,7 +42,9 @@ def _lines() -> list[Case]:
         bad(_MANIFESTS, "zero-in-a-path", line({"image": "bad\0.png", "text": BAD_TEXT}), "row-broken"),
         bad(_MANIFESTS, "half-a-surrogate", line(b'{"image": "bad.png", "text": "\\ud800"}'), "row-broken"),
         bad(_MANIFESTS, "name-twice", line({"image": "page1.png", "text": BAD_TEXT}), "name-twice"),
-        bad(_MANIFESTS, "path-too-long", line({"image": "a" * 5000 + ".png", "text": BAD_TEXT}), "image"),
+        bad(
+            _MANIFESTS, "path-too-long", line({"image": "a" * 5000 + ".png", "text": BAD_TEXT}), "image-data"
+        ),
     ]
 
 
@@ -62,11 +64,11 @@ def _paths() -> list[Case]:
 def _whole() -> list[Case]:
     row = {"image": "bad.png", "text": BAD_TEXT}
     return [
-        refused(
+        bad(
             _MANIFESTS,
             "line-too-long",
             with_rows({**row, "note": "x" * 2000}),
-            "manifest",
+            "row-broken",
             limits={_LINE_LIMIT: 1000},
         ),
         refused(_MANIFESTS, "empty-manifest", _empty, "manifest"),

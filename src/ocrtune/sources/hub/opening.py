@@ -64,12 +64,25 @@ def _open(request: HubRequest) -> tuple["Dataset | IterableDataset", str]:
     from datasets import load_from_disk  # noqa: PLC0415 - takes a second that only this source needs
 
     if (request.path / _SAVED_SPLIT).is_file():
+        _refuse_options(request, "split", "config", "revision")
         return load_from_disk(request.name, keep_in_memory=False), request.path.name
     if (request.path / _SAVED_SPLITS).is_file():
+        _refuse_options(request, "config", "revision")
         return _choose(load_from_disk(request.name, keep_in_memory=False), request)
     if request.split is not None and not _PLAIN_SPLIT.fullmatch(request.split):
         return _load(request, split=request.split), request.split
     return _choose(_load(request, split=None), request)
+
+
+def _refuse_options(request: HubRequest, *options: str) -> None:
+    """Refuse what cannot be chosen of a folder that the library has saved."""
+    for option in options:
+        if getattr(request, option) is not None:
+            raise SourceError(
+                f"{option}={getattr(request, option)} cannot be chosen: the folder holds what the library saved, and one {option}",
+                where=request.name,
+                hint=f"leave {option}= away",
+            )
 
 
 def _load(request: HubRequest, *, split: str | None) -> Any:
@@ -103,6 +116,9 @@ def _choose(splits: Mapping[str, Any], request: HubRequest) -> tuple["Dataset | 
 
 def _as_source_error(request: HubRequest, error: Exception) -> SourceError:
     told = " ".join(str(error).split()) or type(error).__name__
+    if error.__cause__ is not None:
+        # The library's own words may be that an error occurred.
+        told += f": {' '.join(str(error.__cause__).split()) or type(error.__cause__).__name__}"
     hints: list[tuple[Callable[[], bool], str, str]] = [
         (
             lambda: _SCRIPT in told,

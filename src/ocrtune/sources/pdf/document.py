@@ -7,13 +7,16 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtune.errors import PdfError, PdfPageSize
@@ -38,6 +41,8 @@ _LOWEST_INK = 0.01
 _FIRST_HALVES = range(0xD800, 0xDC00)
 _SECOND_HALVES = range(0xDC00, 0xE000)
 _UNREADABLE = frozenset({"Cn", "Co", "Cs"})
+_WHITE = 250
+_LEAST_CONTRAST = 16
 # Office programs write bullets with codes of the symbol fonts, which are of private use and always the same.
 _SYMBOLS = {0xF0B7: "\N{BULLET}", 0xF0A7: "\N{BLACK SMALL SQUARE}"}
 
@@ -58,6 +63,7 @@ class Glyph:
         size: Height of the type.
         turn: Degrees, clockwise, by which its line is turned.
         is_drawn: False for one that is in the text layer alone, as programs put it under a scan.
+        is_seen: False for one drawn in white, or in no colour, where the page shows nothing else.
     """
 
     text: str | None
@@ -71,6 +77,7 @@ class Glyph:
     size: float
     turn: float = 0.0
     is_drawn: bool = True
+    is_seen: bool = True
 
 
 class PdfPages:
@@ -225,7 +232,8 @@ def _content(path: Path) -> bytes | Path:
 
 
 def _glyphs(page: Any, text: Any, scale: float) -> Iterator[Glyph]:
-    where = _Coordinates(page, scale)
+    where, picture = _Coordinates(page, scale), _Picture(page, scale)
+    is_before_seen = True
     for index in range(text.count_chars()):
         if pdfium.FPDFText_IsGenerated(text, index) or _is_second_half(text, index):
             continue
@@ -233,6 +241,11 @@ def _glyphs(page: Any, text: Any, scale: float) -> Iterator[Glyph]:
         glyph = where.place(text, index, letters or None)
         # A control character that can be seen is a letter with a wrong name.
         if letters != "" or glyph.bottom - glyph.top > _LOWEST_INK * glyph.size:
+            if glyph.is_drawn and _is_pale(text, index):
+                # A space has nothing to be seen, and goes with what is before it.
+                is_seen = is_before_seen if letters == " " else picture.shows(glyph)
+                glyph = replace(glyph, is_seen=is_seen)
+            is_before_seen = glyph.is_seen
             yield glyph
 
 
@@ -273,6 +286,31 @@ def _letters(text: Any, index: int) -> str | None:
 def _is_drawn(text: Any, index: int) -> bool:
     mode = pdfium.FPDFTextObj_GetTextRenderMode(pdfium.FPDFText_GetTextObject(text, index))
     return bool(mode != pdfium.FPDF_TEXTRENDERMODE_INVISIBLE)
+
+
+def _is_pale(text: Any, index: int) -> bool:
+    """Whether a sign is drawn in white, or in a colour that everything shines through."""
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    is_told = pdfium.FPDFText_GetFillColor(text, index, red, green, blue, alpha)
+    return bool(is_told) and (not alpha.value or min(red.value, green.value, blue.value) >= _WHITE)
+
+
+class _Picture:
+    """What a page shows, rendered when the first sign asks for it."""
+
+    def __init__(self, page: Any, scale: float) -> None:
+        self._page = page
+        self._scale = scale
+
+    def shows(self, glyph: Glyph) -> bool:
+        """Whether there is anything but one colour where a sign stands."""
+        left, top = (max(int(place) - 1, 0) for place in (glyph.left, glyph.top))
+        pixels = self._pixels[top : max(int(glyph.bottom) + 2, 0), left : max(int(glyph.right) + 2, 0)]
+        return bool(pixels.size) and int(np.ptp(pixels)) > _LEAST_CONTRAST
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return np.array(self._page.render(scale=self._scale, grayscale=True).to_pil().convert("L"))
 
 
 class _Coordinates:

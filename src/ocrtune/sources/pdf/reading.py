@@ -192,15 +192,17 @@ class _Reader:
         """The signs that can be seen and read; a finding for each kind that is left out."""
         on_page = [glyph for glyph in glyphs if _is_on_page(glyph, size)]
         self._note_signs("pdf-text-outside", "note", "outside the page", len(glyphs) - len(on_page), number)
-        if _share(not glyph.is_drawn for glyph in on_page) > MOST_INVISIBLE:
+        seen = [glyph for glyph in on_page if glyph.is_seen]
+        self._note_signs("pdf-text-invisible", "warning", "white on white", len(on_page) - len(seen), number)
+        if _share(not glyph.is_drawn for glyph in seen) > MOST_INVISIBLE:
             self._note(
                 "pdf-text-invisible", "warning", "the text layer is invisible: a program may have read it off a scan",
                 number, hint="look whether its texts are right before a model learns them",
             )  # fmt: skip
-            drawn = on_page
+            drawn = seen
         else:
-            drawn = [glyph for glyph in on_page if glyph.is_drawn]
-            self._note_signs("pdf-text-invisible", "warning", "invisible", len(on_page) - len(drawn), number)
+            drawn = [glyph for glyph in seen if glyph.is_drawn]
+            self._note_signs("pdf-text-invisible", "warning", "invisible", len(seen) - len(drawn), number)
         if _is_unlikely(drawn):
             self._note(
                 "pdf-text-unlikely", "warning", "most signs of the text are no letters: a font may tell wrong ones",

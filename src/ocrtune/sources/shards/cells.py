@@ -1,8 +1,10 @@
 """Cells of Parquet files; the row groups last read are kept, for a cell cannot be read by itself."""
 
+import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,8 +38,17 @@ class _Kept:
     def __init__(self) -> None:
         self._columns: OrderedDict[tuple[Column, int], pa.ChunkedArray] = OrderedDict()
         self._num_bytes = 0
+        self._lock = Lock()
 
     def take(self, column: Column) -> pa.ChunkedArray:
+        with self._lock:
+            return self._take(column)
+
+    def forget_lock(self) -> None:
+        """After a fork: a thread of the other process may have held it."""
+        self._lock = Lock()
+
+    def _take(self, column: Column) -> pa.ChunkedArray:
         key = column, column.path.stat().st_mtime_ns
         if key in self._columns:
             self._columns.move_to_end(key)
@@ -52,6 +63,9 @@ class _Kept:
 
 
 _KEPT = _Kept()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_KEPT.forget_lock)
 
 
 def _read(column: Column) -> pa.ChunkedArray:

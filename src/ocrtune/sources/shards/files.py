@@ -42,7 +42,7 @@ def find_shards(request: ShardRequest) -> list[Shard]:
     Raises:
         SourceError: There are none, or one that the pattern names is missing.
     """
-    if _BRACES.search(str(request.path)):
+    if _BRACES.search(str(request.path)) and not request.path.exists():
         files = _named(request)
     elif request.path.is_dir():
         suffixes = SUFFIXES[request.kind] + (COMPRESSED_SUFFIXES if request.kind == "webdataset" else ())
@@ -58,7 +58,7 @@ def find_shards(request: ShardRequest) -> list[Shard]:
 
 
 def _named(request: ShardRequest) -> list[Path]:
-    files = [Path(name) for name in _unfold(str(request.path))]
+    files = [Path(name) for name in dict.fromkeys(_unfold(str(request.path)))]
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         told = ", ".join(missing[:_MOST_TOLD])

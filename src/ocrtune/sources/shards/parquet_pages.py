@@ -20,6 +20,7 @@ from ocrtune.sources.shards.options import ShardRequest
 from ocrtune.sources.shards.pages import Piece, ShardPages, no_image
 from ocrtune.sources.tables.columns import Columns, find_columns
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _CHAT_COLUMNS = ("messages", "conversations")
 
 
@@ -218,7 +219,7 @@ def _require_types(schema: pa.Schema, columns: Columns, shard: Shard) -> _ImageF
         if not (_is_text(kind) or pa.types.is_null(kind) or is_label):
             raise SourceError(f"the column {name!r} holds {kind}, not texts", where=str(shard.path))
     kind = _plain(_type(schema, columns.image, shard))
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    is_list = any(check(kind) for check in _LISTS)
     inner = _plain(kind.value_type) if is_list else kind
     if not (_is_text(inner) or _is_binary(inner) or _is_struct_of_image(inner)):
         raise SourceError(
@@ -254,9 +255,11 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_struct_of_image(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and any(
-        kind.field(place).name == "bytes" for place in range(kind.num_fields)
-    )
+    if not pa.types.is_struct(kind):
+        return False
+    kinds = [_plain(field.type) for field in kind.fields if field.name == "bytes"]
+    # Where all images are named by their paths there are no bytes of any kind.
+    return len(kinds) == 1 and (_is_binary(kinds[0]) or pa.types.is_null(kinds[0]))
 
 
 def _refuse_chats(names: Sequence[str], request: ShardRequest) -> None:

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ocrtune.errors import ImageError, ShardError
+from ocrtune.errors import ImageError, SeveralTexts, ShardError
 from ocrtune.progress import track
 from ocrtune.records import EncodedImage, Finding, Page
 from ocrtune.sources.folder import natural_key
 from ocrtune.sources.images import IMAGE_SUFFIXES
-from ocrtune.sources.jsonl import BrokenLine, parse_line, take_label, take_text
+from ocrtune.sources.jsonl import BrokenLine, parse_line, take_label, take_target, take_text
 from ocrtune.sources.shards.files import Shard
 from ocrtune.sources.shards.notes import Notes
 from ocrtune.sources.shards.pages import Piece, ShardPages
@@ -58,6 +58,7 @@ class Role(IntEnum):
 
 
 _TEXT_ROLES = {".gt.txt": Role.GT_TXT, ".txt": Role.TXT, ".md": Role.MARKDOWN, ".json": Role.JSON}
+_SUFFIX_OF = {role: suffix for suffix, role in _TEXT_ROLES.items()}
 _TEXT_ORDER = (Role.TXT, Role.GT_TXT, Role.MARKDOWN)
 
 
@@ -84,6 +85,7 @@ class _Sample:
     is_repeated: bool
     found: list[_Found] = field(default_factory=list)
     is_broken: bool = False
+    has_prompt: bool = False
 
     def has(self, extension: str) -> bool:
         return any(found.extension == extension for found in self.found)
@@ -272,7 +274,7 @@ def _add(sample: _Sample, found: _Found, shard: Shard, file: BinaryIO, notes: No
         sample.found.append(found)
         return
     try:
-        _check_text(found, file)
+        sample.has_prompt |= _check_text(found, file)
     except BrokenLine as broken:
         sample.is_broken = True
         notes.add("shard-text", "error", f"a member cannot be used: {broken}", where=where, hint=broken.hint)
@@ -280,7 +282,8 @@ def _add(sample: _Sample, found: _Found, shard: Shard, file: BinaryIO, notes: No
         sample.found.append(found)
 
 
-def _check_text(found: _Found, file: BinaryIO) -> None:
+def _check_text(found: _Found, file: BinaryIO) -> bool:
+    """Whether a member that can be read holds a prompt."""
     if found.role is Role.IMAGE:
         raise BrokenLine(f"an image of {found.member.size} bytes is larger than {MOST_IMAGE_BYTES}")
     if found.member.size > MOST_TEXT_BYTES:
@@ -288,16 +291,16 @@ def _check_text(found: _Found, file: BinaryIO) -> None:
     content = _content(file, found.member)
     if found.role is Role.JSON:
         row = parse_line(content)
-        take_text(row, "text"), take_text(row, "prompt"), take_label(row, "document")
-    else:
-        _decode(content)
+        take_target(row, "text"), take_label(row, "document")
+        return take_text(row, "prompt") is not None
+    _decode(content)
+    return False
 
 
 def _is_usable(sample: _Sample, shard: Shard, notes: Notes) -> bool:
-    if sample.is_broken:
+    if sample.is_broken or not all(_keep_one(sample, role, shard, notes) for role in _SUFFIX_OF):
         return False
-    roles = {found.role for found in sample.found}
-    if Role.IMAGE in roles or Role.JSON in roles:
+    if sample.has_prompt or any(found.role is Role.IMAGE for found in sample.found):
         return True
     notes.add(
         "shard-without-image",
@@ -307,6 +310,24 @@ def _is_usable(sample: _Sample, shard: Shard, notes: Notes) -> bool:
         hint="members of a page have the same path up to the first dot, as in 12.png and 12.txt",
     )
     return False
+
+
+def _keep_one(sample: _Sample, role: Role, shard: Shard, notes: Notes) -> bool:
+    """Leave of several texts of one kind the one with nothing before its suffix; whether it is clear which is meant."""
+    texts = [found for found in sample.found if found.role is role]
+    plain = [found for found in texts if f".{found.extension.lower()}" == _SUFFIX_OF[role]]
+    if len(texts) <= 1:
+        return True
+    where = f"{shard.path}#{sample.key}"
+    if len(plain) != 1:
+        told = ", ".join(sorted(f".{found.extension}" for found in texts))
+        message = f"a key has several texts, and nobody said which of them is meant: {told}"
+        notes.add(SeveralTexts.code, "error", message, where=where, hint="leave one of them in the shard")
+        return False
+    sample.found = [found for found in sample.found if found.role is not role or found is plain[0]]
+    message = f"texts beside a {_SUFFIX_OF[role]} of the same kind and key are passed over"
+    notes.add("shard-member-passed-over", "note", message, where=where)
+    return True
 
 
 def _useful_extension(member: Member, shard: Shard, notes: Notes) -> str | None:
@@ -368,7 +389,7 @@ def _make_page(shard: Shard, file: BinaryIO, found: Sequence[_Found]) -> Page:
     return Page(
         name=name,
         images=tuple(_images(shard, found)),
-        text=take_text(facts, "text") if written is None else written,
+        text=take_target(facts, "text") if written is None else written,
         prompt=take_text(facts, "prompt"),
         document=take_label(facts, "document") or folder or name,
         where=f"{shard.path}#{key}",

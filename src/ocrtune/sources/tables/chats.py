@@ -84,6 +84,7 @@ class ChatPages:
     def __init__(self, find: Callable[[str], ImageSource]) -> None:
         self._find = find
         self._names: Counter[str] = Counter()
+        self._taken: set[str] = set()
         self._with_system: list[str] = []
 
     def make(self, row: Row) -> Page:
@@ -126,8 +127,12 @@ class ChatPages:
         ]
 
     def _unique(self, name: str) -> str:
-        self._names[name] += 1
-        return name if self._names[name] == 1 else f"{name}~{self._names[name]}"
+        while True:
+            self._names[name] += 1
+            unique = name if self._names[name] == 1 else f"{name}~{self._names[name]}"
+            if unique not in self._taken:
+                self._taken.add(unique)
+                return unique
 
 
 def _turns(row: Mapping[str, Any]) -> Iterator[Turn]:
@@ -138,7 +143,7 @@ def _turns(row: Mapping[str, Any]) -> Iterator[Turn]:
     instruction = take_text(row, "system")
     if instruction:
         yield Turn("system", (instruction,))
-    key = next((key for key in TURN_KEYS if key in row), None)
+    key = _turn_key(row)
     if key is None:
         yield from _turns_of_instruction(row)
         return
@@ -146,6 +151,11 @@ def _turns(row: Mapping[str, Any]) -> Iterator[Turn]:
         raise BrokenLine(f"`{key}` is {kind_of(row[key])}, not a list of turns")
     for turn in row[key]:
         yield _turn(turn)
+
+
+def _turn_key(row: Mapping[str, Any]) -> str | None:
+    """The key that holds the turns; where rows of several formats were put together, the others are null."""
+    return next((key for key in TURN_KEYS if row.get(key) is not None), None)
 
 
 def _turns_of_instruction(row: Mapping[str, Any]) -> Iterator[Turn]:
@@ -215,7 +225,8 @@ def _place(value: object) -> str | None:
 
 def _listed(row: Mapping[str, Any]) -> Iterator[str]:
     """The images that stand beside the turns, of the row and of its turns."""
-    turns: list[Any] = next((row[key] for key in TURN_KEYS if key in row), [])
+    key = _turn_key(row)
+    turns: list[Any] = [] if key is None else row[key]
     for holder in (row, *turns):
         for key in ("image", "images"):
             value = holder.get(key)

@@ -1,14 +1,17 @@
 """A file of JSON objects, one a line or in one list → rows."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding
-from ocrtune.sources.jsonl import BrokenLine, kind_of, parse_line, read_lines
+from ocrtune.sources.encodings import find_encoding, other_encoding_hint
+from ocrtune.sources.json_text import KeyTwice, unique_keys
+from ocrtune.sources.jsonl import BrokenLine, OtherEncoding, kind_of, read_lines
+from ocrtune.sources.tables.options import TableRequest
 from ocrtune.sources.tables.rows import Row, Table, as_finding
 
 MOST_LIST_BYTES = 256 * 2**20
@@ -17,19 +20,23 @@ MOST_LIST_BYTES = 256 * 2**20
 NUM_ROWS_FOR_COLUMNS = 100
 """Rows that tell which columns there are."""
 
-_BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 2**20
+_MOST_TOLD = 5
 
 
-def read_json_rows(path: Path) -> Table:
-    """The rows of a file in UTF-8, lines read as they are asked for, a list at once.
+def read_json_rows(request: TableRequest) -> Table:
+    """The rows of a file, lines read as they are asked for, a list at once.
 
     Raises:
-        ManifestError: A line or the list is too large, or the list is no JSON; of lines when they are asked for.
+        ManifestError: The list is too large, no JSON or in another encoding, or none of the first rows can be read.
     """
-    rows = _rows_of_list(path) if _head(path).startswith("[") else _rows_of_lines(path)
+    is_list = _head(request.path, request.encoding).startswith("[")
+    rows = _rows_of_list(request) if is_list else _rows_of_lines(request)
     ahead = list(islice(rows, NUM_ROWS_FOR_COLUMNS))
     columns = dict.fromkeys(key for row in ahead if isinstance(row, Row) for key in row.cells)
+    broken = [row for row in ahead if isinstance(row, Finding)]
+    if broken and len(broken) == len(ahead) and request.kind != "chat":
+        raise _no_rows(broken, request.path)
     return Table(columns=tuple(columns), rows=chain(ahead, rows))
 
 
@@ -42,22 +49,37 @@ def first_object(path: Path) -> Mapping[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _head(path: Path) -> str:
+def _no_rows(findings: Sequence[Finding], path: Path) -> ManifestError:
+    told = [f"  - {finding.message} ({finding.where})" for finding in findings[:_MOST_TOLD]]
+    return ManifestError(
+        "\n".join([f"none of the first {len(findings)} rows can be read", *told]),
+        where=str(path),
+        hint=next((finding.hint for finding in findings if finding.hint), ""),
+    )
+
+
+def _head(path: Path, asked: str | None = None) -> str:
+    encoding, mark = find_encoding(path, asked)
     with path.open("rb") as file:
-        return file.read(_HEAD_BYTES).removeprefix(_BOM).decode("utf-8", errors="replace").lstrip()
+        return file.read(_HEAD_BYTES).removeprefix(mark).decode(encoding, errors="replace").lstrip()
 
 
-def _rows_of_lines(path: Path) -> Iterator[Row | Finding]:
-    for line in read_lines(path):
+def _rows_of_lines(request: TableRequest) -> Iterator[Row | Finding]:
+    path = request.path
+    for line in read_lines(path, request.encoding):
         where = f"{path}:{line.number}"
         try:
-            yield Row(cells=parse_line(line.content), name=f"{path.name}:{line.number}", where=where)
+            yield Row(cells=line.parse(), name=f"{path.name}:{line.number}", where=where)
+        except OtherEncoding as broken:
+            broken.hint = other_encoding_hint(request.kind, path)
+            yield as_finding(broken, where)
         except BrokenLine as broken:
             yield as_finding(broken, where)
 
 
-def _rows_of_list(path: Path) -> Iterator[Row | Finding]:
-    for number, cells in enumerate(_load_list(path), start=1):
+def _rows_of_list(request: TableRequest) -> Iterator[Row | Finding]:
+    path = request.path
+    for number, cells in enumerate(_load_list(request), start=1):
         where = f"{path}#{number}"
         if isinstance(cells, dict):
             yield Row(cells=cells, name=f"{path.name}#{number}", where=where)
@@ -65,7 +87,8 @@ def _rows_of_list(path: Path) -> Iterator[Row | Finding]:
             yield as_finding(BrokenLine(f"{kind_of(cells)}, not an object"), where)
 
 
-def _load_list(path: Path) -> list[object]:
+def _load_list(request: TableRequest) -> list[object]:
+    path = request.path
     size = path.stat().st_size
     if size > MOST_LIST_BYTES:
         raise ManifestError(
@@ -74,15 +97,24 @@ def _load_list(path: Path) -> list[object]:
             hint="write it as JSONL, one object a line, which is read line by line",
         )
     try:
-        rows = json.loads(path.read_bytes().removeprefix(_BOM).decode("utf-8"))
+        encoding, mark = find_encoding(path, request.encoding)
+        rows = json.loads(
+            path.read_bytes().removeprefix(mark).decode(encoding), object_pairs_hook=unique_keys
+        )
     except UnicodeDecodeError as error:
-        raise ManifestError(f"the list is not UTF-8 at byte {error.start}", where=str(path)) from error
+        raise ManifestError(
+            f"the list is not {encoding.upper()} at byte {len(mark) + error.start}",
+            where=str(path),
+            hint=other_encoding_hint(request.kind, path),
+        ) from error
     except json.JSONDecodeError as error:
         raise ManifestError(
             f"the list is not JSON at column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}",
             where=f"{path}:{error.lineno}",
             hint="a file of lines begins with { and not with [",
         ) from error
+    except KeyTwice as error:
+        raise ManifestError(f"of an object of the list {error}", where=str(path)) from error
     except (RecursionError, ValueError) as error:
         raise ManifestError(
             "the list is not JSON: nested too deep, or a number is too long", where=str(path)

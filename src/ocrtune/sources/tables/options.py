@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from ocrtune.sources.encodings import UTF_8, check_encoding
 from ocrtune.sources.uris import OptionParsers, one_of, read_options, split_uri
 
 Kind = Literal["csv", "jsonl", "chat"]
 Role = Literal["image", "text", "prompt", "document"]
 Quoting = Literal["csv", "none"]
 Formulas = Literal["refuse", "text"]
-
-UTF_8 = "utf-8-sig"
-"""UTF-8, with a byte order mark or without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +24,7 @@ class TableRequest:
         columns: Role → the column that the uri names for it; empty for a role that is to be left aside.
         root: The folder that images are in, seen from the file's own.
         delimiter: What parts the cells of a CSV file, or None to look for it.
-        encoding: Of a CSV file.
+        encoding: If the file has no byte order mark, which would tell it.
         formulas: Whether a cell of a CSV file that a spreadsheet would compute is refused, or taken for text.
         quoting: `csv` where quotes hold cells together, `none` where a quote is a letter like others.
     """
@@ -74,31 +72,23 @@ def _delimiter(value: str) -> str:
     return mark
 
 
-def _encoding(value: str) -> str:
-    try:
-        "".encode(value)
-    except (LookupError, UnicodeError, ValueError) as error:
-        raise ValueError(f"must be one that Python knows, such as cp1251, found {value!r}") from error
-    return UTF_8 if value.casefold().replace("_", "-") in {"utf8", "utf-8"} else value
-
-
 _OF_COLUMNS: OptionParsers = {
     "image": _image_column,
     "text": str,
     "prompt": str,
     "document": str,
     "root": str,
+    "encoding": check_encoding,
 }
 _PARSERS: Mapping[str, OptionParsers] = {
     "csv": {
         **_OF_COLUMNS,
         "delimiter": _delimiter,
-        "encoding": _encoding,
         "quoting": one_of(get_args(Quoting)),
         "formulas": one_of(get_args(Formulas)),
     },
     "jsonl": _OF_COLUMNS,
-    "chat": {"root": str},
+    "chat": {"root": str, "encoding": check_encoding},
 }
 _EXAMPLES = {
     "csv": "csv:lines.csv?image=file_name&text=transcription&delimiter=;",

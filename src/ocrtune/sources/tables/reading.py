@@ -30,7 +30,7 @@ def read_table(request: TableRequest) -> tuple[list[Page], list[Finding]]:
 
 def _read_chats(request: TableRequest) -> tuple[list[Page], list[Finding]]:
     maker = ChatPages(partial(find_image, key="image", root=request.image_root))
-    pages, findings = make_pages(read_json_rows(request.path).rows, maker.make)
+    pages, findings = make_pages(read_json_rows(request).rows, maker.make)
     return pages, [*findings, *maker.findings()]
 
 
@@ -44,7 +44,7 @@ def _read_columns(request: TableRequest) -> tuple[list[Page], list[Finding]]:
 def _table(request: TableRequest) -> Table:
     if request.kind == "csv":
         return read_csv(request, lambda names: has_image_column(names, request))
-    return read_json_rows(request.path)
+    return read_json_rows(request)
 
 
 def _require_places(request: TableRequest) -> None:
