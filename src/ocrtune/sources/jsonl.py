@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ocrtune.errors import ManifestError
 from ocrtune.progress import track
+from ocrtune.records import Finding
 from ocrtune.sources.json_text import write_json
 
 MOST_LINES_TOLD = 20
@@ -45,6 +46,10 @@ class BrokenLine(Exception):
         super().__init__(message)
         self.code = code
         self.hint = hint
+
+    def as_finding(self, where: str) -> Finding:
+        """What is wrong with a row, as the finding that stands for it."""
+        return Finding(code=self.code, severity="error", message=str(self), where=where, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

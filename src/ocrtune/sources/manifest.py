@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -110,7 +111,7 @@ def read_manifest(path: Path) -> tuple[ManifestPages, list[Finding]]:
             then with every broken line.
     """
     index, problems = index_jsonl(path, lambda row, number: _page(path, row, number).name)
-    findings = [_as_finding(problem, path) for problem in problems]
+    findings = [_of_line(problem, path) for problem in problems]
     if findings and (not len(index.offsets) or findings[-1].code == READING_STOPPED):
         raise broken_lines(findings, path)
     if not len(index.offsets):
@@ -129,16 +130,11 @@ def broken_lines(findings: Sequence[Finding], path: Path) -> ManifestError:
     )
 
 
-def _as_finding(problem: Problem, path: Path) -> Finding:
+def _of_line(problem: Problem, path: Path) -> Finding:
     number, broken = problem
-    return Finding(
-        code=broken.code,
-        severity="error",
-        message=str(broken),
-        where=f"{path}:{number}",
-        hint=broken.hint
-        or 'a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}',
-    )
+    found = broken.as_finding(f"{path}:{number}")
+    shown = 'a line is one JSON object: {"image": "scans/1.png", "text": "what stands there"}'
+    return replace(found, hint=found.hint or shown)
 
 
 def _page(path: Path, row: Mapping[str, Any], number: int) -> Page:

@@ -9,7 +9,7 @@ from typing import Any
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding
 from ocrtune.sources.jsonl import BrokenLine, kind_of, parse_line, read_lines
-from ocrtune.sources.tables.rows import Row, Table, as_finding
+from ocrtune.sources.tables.rows import Row, Table
 
 MOST_LIST_BYTES = 256 * 2**20
 """A list is read whole, so it may not be larger; lines may be as many as they like."""
@@ -53,7 +53,7 @@ def _rows_of_lines(path: Path) -> Iterator[Row | Finding]:
         try:
             yield Row(cells=parse_line(line.content), name=f"{path.name}:{line.number}", where=where)
         except BrokenLine as broken:
-            yield as_finding(broken, where)
+            yield broken.as_finding(where)
 
 
 def _rows_of_list(path: Path) -> Iterator[Row | Finding]:
@@ -62,7 +62,7 @@ def _rows_of_list(path: Path) -> Iterator[Row | Finding]:
         if isinstance(cells, dict):
             yield Row(cells=cells, name=f"{path.name}#{number}", where=where)
         else:
-            yield as_finding(BrokenLine(f"{kind_of(cells)}, not an object"), where)
+            yield BrokenLine(f"{kind_of(cells)}, not an object").as_finding(where)
 
 
 def _load_list(path: Path) -> list[object]:
