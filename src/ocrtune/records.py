@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtune.errors import OcrtuneError
+
 Corners = tuple[tuple[float, float], ...]
 """(x, y) in pixels of an upright image, one after the other."""
 
@@ -279,6 +281,17 @@ class Finding:
     where: str = ""
     hint: str = ""
     count: int = field(default=1)
+
+    @classmethod
+    def of_error(cls, error: OcrtuneError, *, where: str = "", severity: Severity = "error") -> "Finding":
+        """The finding that says the same as an error; `where` is for an error that knows no place of its own."""
+        return cls(
+            code=error.code,
+            severity=severity,
+            message=error.message,
+            where=error.where or where,
+            hint=error.hint,
+        )
 
     def as_dict(self) -> dict[str, object]:
         """The finding for `--json`."""

@@ -32,6 +32,11 @@ class Normalization(BaseModel):
         return f"unicode {self.unicode}, whitespace {self.whitespace}, case {self.case}"
 
 
+def shorten(text: str, most: int = 80) -> str:
+    """The begin of a text that may be long, as messages show it: at most `most` characters, and `…` for the rest."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def normalize(text: str, normalization: Normalization) -> str:
     """`text` with what `normalization` says made equal; applying it twice changes nothing more."""
     # Case folding can undo a normal form, and a normal form can bring spaces: fold first, spaces last.

@@ -3,6 +3,7 @@ import json
 import pytest
 import typer
 from PIL import Image
+from tiny_models import tokenizer_json
 from typer.testing import CliRunner
 
 from ocrtune.cli.check import command
@@ -49,6 +50,25 @@ def test_for_people_findings_stand_on_stderr_and_nothing_on_stdout(manifest):
     assert result.stdout == ""
     assert "error image: the image does not exist" in result.stderr
     assert "hint: " in result.stderr
+
+
+def test_with_a_tokenizer_tokens_are_told_by_script_for_people_machines_and_reports(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    write_jsonl(
+        tmp_path / "m.jsonl", [{"image": "gone.png", "text": "abcd"}, {"image": "b.png", "text": "\u0436"}]
+    )
+    result = run(
+        str(tmp_path / "m.jsonl"), "--family", "deepseek_ocr", "--tokenizer", str(tmp_path), "--json",
+        "--html", str(tmp_path / "check.html"),
+    )  # fmt: skip
+    printed = json.loads(result.stdout)
+    assert "tokens a character: Latin 1.00, Cyrillic 1.00" in result.stderr
+    assert [(each["script"], each["characters"]) for each in printed["statistics"]["vocabulary"]] == [
+        ("Latin", 4),
+        ("Cyrillic", 1),
+    ]
+    assert "character-unknown" in {finding["code"] for finding in printed["findings"]}
+    assert '<tr><th scope="row">Cyrillic</th>' in (tmp_path / "check.html").read_text(encoding="utf-8")
 
 
 def test_warnings_and_notes_alone_exit_with_0(tmp_path):

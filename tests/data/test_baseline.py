@@ -3,8 +3,10 @@ import json
 import pytest
 
 from ocrtune.data import check_uri
+from ocrtune.data.baseline import Baseline
 from ocrtune.errors import ManifestError
 from ocrtune.sources import write_jsonl
+from ocrtune.text import Normalization
 
 
 @pytest.fixture
@@ -29,6 +31,18 @@ def test_texts_far_from_another_reading_are_told_worst_first(texts, tmp_path):
     noisiest = check.statistics.noisiest
     assert [at.page for at in noisiest] == [2, 0]
     assert noisiest[1].value == pytest.approx(1 / 14, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "rate"),
+    [("two\nwords", "two  words", 0), ("abcd", "abxd", 0.25), ("", "", 0), ("", "ab", 2)],
+)
+def test_edits_are_counted_for_each_character_and_line_breaks_as_spaces(
+    text, other, rate, make_page, tmp_path
+):
+    write_jsonl(tmp_path / "p.jsonl", [{"image": "a.png", "text": other}])
+    found, _ = Baseline.read(tmp_path / "p.jsonl").compare(make_page("a.png", text), text, Normalization())
+    assert found == rate
 
 
 @pytest.mark.parametrize("line", ['{"image": "a"}', "[]", "no json"])

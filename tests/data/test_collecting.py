@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,43 @@ from ocrtune.data import check_dataset, check_uri, collecting
 from ocrtune.data.collecting import collect_facts
 from ocrtune.data.facts import Rules
 from ocrtune.data.journal import Journal
+from ocrtune.data.vocabulary import Vocabulary
 from ocrtune.errors import SourceError
 from ocrtune.families import get_family
 from ocrtune.records import EncodedImage, Finding, Page
 from ocrtune.sources import read_pages, write_jsonl
 
-RULES = Rules(family=get_family("deepseek_ocr"), keyed=True)
+
+@dataclass(frozen=True)
+class Counts:
+    image_tokens: tuple[int, ...]
+    tiles: tuple[tuple[int, int], ...]
+    text_tokens: int | None
+
+
+@dataclass(frozen=True)
+class ThreeLetters:
+    """A budget in which three letters are a token."""
+
+    most: int = 3
+
+    def count(self, page, sizes):
+        tiles = tuple((width // 20, height // 10) for width, height in sizes)
+        return Counts((100,) * len(sizes), tiles, len(page.text or "") // 3)
+
+    def check(self, page, pictures):
+        if len(page.text or "") // 3 > self.most:
+            yield Finding(code="sequence-too-long", severity="error", message="too long", where=page.where)
+
+    def count_vocabulary(self, text):
+        """Every digit is lost."""
+        lost = Counter(letter for letter in text if letter.isdigit())
+        return Vocabulary(
+            characters=Counter(Latin=len(text)), tokens=Counter(Latin=len(text) // 3), lost=lost
+        )
+
+
+RULES = Rules(family=get_family("deepseek_ocr"), budget=ThreeLetters(), keyed=True)
 
 
 @pytest.fixture
@@ -34,6 +66,7 @@ def same(one, other) -> bool:
         and one.pictures.tobytes() == other.pictures.tobytes()
         and one.suffixes == other.suffixes
         and one.gathered.as_dict() == other.gathered.as_dict()
+        and one.vocabulary == other.vocabulary
     )
 
 
@@ -47,6 +80,8 @@ def mixed(picture, make_page):
 def test_several_processes_find_what_one_finds(mixed, at_once):
     one = collect_facts(mixed, RULES, workers=1)
     assert len(one.pages) == 14
+    assert sum(one.vocabulary.lost.values()) == 14
+    assert [finding.code for finding in one.vocabulary.findings()] == ["character-unknown"]
     assert same(one, collect_facts(mixed, RULES, workers=2))
 
 
@@ -176,28 +211,6 @@ def test_a_check_that_was_killed_goes_on_and_finds_the_same(workers, tmp_path, p
     assert json.loads(resumed.stdout) == json.loads(json.dumps(whole.as_dict()))
 
 
-@dataclass(frozen=True)
-class Counts:
-    image_tokens: tuple[int, ...]
-    tiles: tuple[tuple[int, int], ...]
-    text_tokens: int | None
-
-
-@dataclass(frozen=True)
-class ThreeLetters:
-    """A budget in which three letters are a token."""
-
-    most: int = 3
-
-    def count(self, page, sizes):
-        tiles = tuple((width // 20, height // 10) for width, height in sizes)
-        return Counts((100,) * len(sizes), tiles, len(page.text) // 3)
-
-    def check(self, page, pictures):
-        if len(page.text) // 3 > self.most:
-            yield Finding(code="sequence-too-long", severity="error", message="too long", where=page.where)
-
-
 @pytest.mark.parametrize("open_images", [True, False])
 def test_a_budget_counts_the_tokens_of_pages(open_images, tmp_path, picture):
     rows = [{"image": picture(f"{n}.png", n).name, "text": "x" * 3 * n} for n in range(1, 6)]
@@ -205,6 +218,7 @@ def test_a_budget_counts_the_tokens_of_pages(open_images, tmp_path, picture):
     check = check_uri(str(tmp_path / "m.jsonl"), budget=ThreeLetters(), open_images=open_images)
     assert [(finding.code, finding.count) for finding in check.findings] == [("sequence-too-long", 2)]
     statistics = check.statistics
+    assert (statistics.vocabulary[0].characters, statistics.vocabulary[0].tokens) == (45, 15)
     assert (statistics.image_tokens.mean, statistics.tiles.mean) == (100, 6)
     assert (statistics.text_tokens.least, statistics.text_tokens.most) == (1, 5)
     assert [at.page for at in statistics.worst["sequence-too-long"]] == [3, 4]

@@ -2,7 +2,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from ocrtune.data import find_near_duplicates, fingerprints
 from ocrtune.data.fingerprints import MOST_BITS, fingerprint, shape_of
@@ -45,7 +45,8 @@ def halves():
 
 
 def bits(one, other) -> int:
-    return int(np.bitwise_count(fingerprint(one) ^ fingerprint(other)).sum())
+    one, other = fingerprint(one), fingerprint(other)
+    return int(np.bitwise_count(one.words ^ other.words).sum()) if one.shape == other.shape else 256
 
 
 @pytest.mark.parametrize("change", [jpeg, smaller, turned, brighter, scanned_again])
@@ -66,7 +67,80 @@ def test_no_two_lines_or_pages_of_a_book_are_taken_for_one(lines, halves):
     for images, shape in ((lines, "line"), (halves, "page")):
         some = [image for image in images if shape_of(image.size) == shape]
         assert len(some) > 10
-        assert find_near_duplicates(np.array([fingerprint(image) for image in some]), MOST_BITS[shape]) == []
+        assert (
+            find_near_duplicates(np.array([fingerprint(image).words for image in some]), MOST_BITS[shape])
+            == []
+        )
+
+
+WORDS = [
+    "night",
+    "fell",
+    "upon",
+    "town",
+    "river",
+    "armies",
+    "bridge",
+    "cannon",
+    "siege",
+    "captain",
+    "orders",
+    "march",
+    "home",
+    "fever",
+    "trench",
+    "camp",
+]
+
+
+def sparse_page(number, num_lines, size=(700, 990)):
+    """Few lines in one place of the page, under one running head, above the number of the page."""
+    chosen = np.random.default_rng(number)
+    page = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(18)
+    for line in range(num_lines):
+        draw.text((80, 110 + 28 * line), " ".join(chosen.choice(WORDS, 7)), "black", font)
+    draw.text((250, 50), "THE SIEGE OF VICKSBURG", "black", font)
+    draw.text((340, 930), f"{100 + number}", "black", font)
+    return page
+
+
+def shifted(image):
+    moved = Image.new(image.mode, image.size, "white")
+    moved.paste(image, (7, 8))
+    return moved
+
+
+def dusty(image):
+    grains = np.asarray(image).copy()
+    for x, y in np.random.default_rng(0).integers(0, 690, (30, 2)):
+        grains[y : y + 2, x : x + 2] = 90
+    return Image.fromarray(grains)
+
+
+def light_on_dark(image):
+    return Image.fromarray(255 - np.asarray(image))
+
+
+@pytest.mark.parametrize("num_lines", [1, 2, 5, 12])
+def test_pages_with_little_on_them_are_told_apart_by_their_words(num_lines):
+    found = [fingerprint(sparse_page(number, num_lines)) for number in range(8)]
+    assert {each.shape for each in found} == {"sparse"}
+    assert find_near_duplicates(np.array([each.words for each in found]), MOST_BITS["sparse"]) == []
+
+
+@pytest.mark.parametrize("change", [jpeg, smaller, brighter, shifted, dusty, light_on_dark])
+@pytest.mark.parametrize("num_lines", [1, 5, 12])
+def test_a_page_with_little_on_it_is_known_again(change, num_lines):
+    for number in range(3):
+        page = sparse_page(number, num_lines)
+        assert bits(page, change(page)) <= MOST_BITS["sparse"]
+
+
+def test_a_page_with_several_lines_is_known_again_after_a_turn():
+    assert all(
+        bits(page, scanned_again(page)) <= MOST_BITS["sparse"] for page in map(sparse_page, range(4), [5] * 4)
+    )
 
 
 def test_blank_paper_has_no_fingerprint():

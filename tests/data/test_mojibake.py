@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ocrtune.data.mojibake import find_mojibake, repair_mojibake
 
-CODECS = ("cp1252", "latin-1", "cp1251", "koi8-r", "mac-roman", "cp866")
+CODECS = ("cp1252", "latin-1", "cp1251", "koi8-r", "mac-roman", "cp866", "cp1250")
 ALPHABETS = {
     "Russian": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
     "French": "abcdefghilmnopqrstuvéèêàçùôîûœ",
@@ -70,6 +70,7 @@ def test_plain_words_are_never_found(language):
         ("√©t√©", "été"),
         ("–ü—Ä–∏", "При"),
         ("25 Â°C", "25 °C"),
+        ("Tiáº¿ng Viá»‡t, ngÆ°á»\x9di", "Tiếng Việt, người"),
         (mangle(mangle("été", "cp1252"), "cp1252"), "été"),
         (mangle(mangle("привет", "cp1251"), "cp1251"), "привет"),
     ],
@@ -84,6 +85,8 @@ def test_known_damage_is_undone(text, meant):
         "Рёв её ещё моё: «её» — её…",
         "енергії, дії, Юрії; росії",
         "MAÇÃ» MANHÃ» VOILÀ… „Ä“ été…»",
+        "MANHÃ… amanhã, MANHÃ— e «CASĂ…» MÂNĂ— ŢARĂ»",
+        "ŘÍZENÍ „Ä‚“ ĎÁBEL ÁÉÍÓÖŐÚÜŰ„ŐŰ”, NAÏVETÉ… LÀ…",  # noqa: RUF001
         "таблица──────┬──── ░▒▓ шаг уже",
         "СІРІ ПОЈ МОЈ Њ",  # noqa: RUF001
         "naïve façade Ångström Ñandú",

@@ -1,6 +1,6 @@
 import pytest
 
-from ocrtune.data import DatasetCheck, check_uri, gather_findings, summarize_dataset
+from ocrtune.data import DatasetCheck, DatasetSummary, check_uri, gather_findings
 from ocrtune.families import get_family
 from ocrtune.records import Finding
 from ocrtune.sources import read_pages, write_jsonl
@@ -9,22 +9,19 @@ from ocrtune.text import Normalization
 
 def test_the_sample_lines_are_counted():
     pages = read_pages("builtin")
-    summary = summarize_dataset(pages)
+    summary = check_uri("builtin", open_images=False).summary
     assert (summary.pages, summary.documents, summary.images) == (257, 6, 257)
     assert summary.characters == sum(len(page.text) for page in pages)
     assert summary.longest_text_chars == max(len(page.text) for page in pages)
 
 
-def test_pages_without_text_and_without_image_are_counted_apart(make_page):
-    pages = [make_page("a.png", None), make_page("b.png", "a  b"), make_page("c", "x", images=[])]
-    summary = summarize_dataset(pages)
-    assert (summary.pages, summary.pages_with_text, summary.images) == (3, 2, 2)
-    assert summary.characters == 4
-    assert summarize_dataset(pages, normalization=Normalization(whitespace="keep")).characters == 5
-
-
-def test_no_pages_are_counted_as_none():
-    assert summarize_dataset([]).longest_text_chars == 0
+def test_pages_without_text_are_counted_apart(tmp_path):
+    write_jsonl(tmp_path / "m.jsonl", [{"image": "a.png"}, {"image": "b.png", "text": "a  b"}])
+    summary = check_uri(str(tmp_path / "m.jsonl"), open_images=False).summary
+    assert (summary.pages, summary.pages_with_text, summary.images) == (2, 1, 2)
+    assert summary.characters == 3
+    kept = Normalization(whitespace="keep")
+    assert check_uri(str(tmp_path / "m.jsonl"), open_images=False, normalization=kept).summary.characters == 4
 
 
 def test_a_source_is_read_and_checked_in_one(picture, tmp_path):
@@ -69,7 +66,10 @@ def test_other_messages_are_other_kinds_and_totals_count_places():
         ]
     )
     assert [(finding.severity, finding.count) for finding in findings] == [("error", 3), ("note", 2)]
-    check = DatasetCheck(summary=summarize_dataset([]), findings=tuple(findings))
+    nothing = DatasetSummary(
+        pages=0, pages_with_text=0, documents=0, images=0, characters=0, longest_text_chars=0
+    )
+    check = DatasetCheck(summary=nothing, findings=tuple(findings))
     assert check.totals() == {"errors": 3, "warnings": 0, "notes": 2}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ocrtune.data.prompts import check_prompt
-from ocrtune.data.repairs import disagreement, repair_text
+from ocrtune.data.repairs import repair_text
 from ocrtune.data.scripts import find_mixed_words, repair_scripts
 from ocrtune.data.texts import check_text
 from ocrtune.families import FAMILIES, get_family
@@ -25,6 +25,15 @@ def found(make_page):
         ("Mосква", "scripts-mixed", "'Mосква' holds Latin Capital Letter M"),
         ("cafe\u0301 été", "unicode-form-mixed", "1 such as"),
         ("cafe\u0301", "unicode-form-decomposed", "1 such as"),
+        ("a \u951f\u65a4\u62f7 b", "replacement-character", "read as GBK"),
+        ("Figure \ufffc 1", "control-character", "U+FFFC"),
+        ("a\ufdd0b", "control-character", "U+FDD0"),
+        ("2\u2062x", "invisible-character", "U+2062"),
+        ("Ãëàâà âòîðàÿ", "encoding-other", "'Ãëàâà' is no word"),
+        ("зМБЧБ ЧФПТБС рЕФТ", "encoding-other", "'зМБЧБ' is no word"),
+        ("\u2f08\u5de5", "presentation-form", "U+2F08"),
+        ("\ufe91\ufeb4\ufee2", "presentation-form", "U+FE91, U+FEB4, U+FEE2"),
+        ("caf&eacute; th&#233;", "character-reference", "&eacute; for 'é', and 1 more"),
         ("left\u200eright", "invisible-character", "U+200E"),
         ("kni\u200dfe", "invisible-character", "U+200D"),
         ("write <td> here", "markup-in-text", "<td> stands alone"),
@@ -58,6 +67,10 @@ def test_what_is_wrong_is_found_with_its_value(text, code, told, found):
         ("мкА 3D-принтер XIXв. DVDа iPhoneа мірЪ ѣ\nКока-Cola μm α-Fe", V1),  # noqa: RUF001
         ("\u05d0\u200e1 \u0915\u094d\u200d\u0937 \u06cc\u200c\u0647", V1),
         ("été Ångström Й", V1),
+        ("éèêë is a list; &lt;b&gt; &amp; a; x = &y; R&D; Œuvre À", V1),
+        ("\u1797\u17b6\u179f\u17b6\u200b\u1781\u17d2\u1798\u17c2\u179a", V1),
+        ("СССР МХАТ иФТТ аБВГ text and more words than these", V1),  # noqa: RUF001
+        ("\ufdf2 \ufdfa \ufd3e1\ufd3f \ufb01nd", V1),
     ],
 )
 def test_what_is_right_is_not_found(text, family, found):
@@ -69,6 +82,25 @@ def test_a_word_of_two_scripts_is_written_in_one():
     assert [word.script for word in find_mixed_words(text)] == ["Cyrillic"] * 3
     assert repair_scripts(text) == "Москва, если и папа"
     assert repair_scripts("cоffee") == "coffee"
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "told"),
+    [
+        ("cp1251", "cp1252", "Windows-1251, not as Windows-1252: the word is 'Глава' then"),
+        ("koi8-r", "cp1252", "KOI8-R, not as Windows-1252: the word is 'Глава' then"),
+        ("koi8-r", "cp1251", "KOI8-R, not as Windows-1251"),
+        ("cp1251", "koi8-r", "Windows-1251, not as KOI8-R"),
+    ],
+)
+def test_an_encoding_of_one_byte_is_told_with_the_word_it_gives(written, read, told, found):
+    text = "Глава вторая, где Павел говорит Анне о войне и мире".encode(written).decode(read)
+    assert told in found(text)["encoding-other"].hint
+
+
+def test_greek_is_told_from_russian_by_its_accents(found):
+    text = "Ελλάδα και Αθήνα, όμορφη χώρα".encode("cp1253").decode("cp1252")
+    assert "'Ελλάδα'" in found(text)["encoding-other"].hint
 
 
 def test_only_what_is_asked_for_and_safe_is_mended():
@@ -96,10 +128,3 @@ def test_other_prompts_are_told_with_the_nearest():
     locate = "<image>\nLocate <|ref|>the seal<|/ref|> in the image."
     assert not list(check_prompt(locate, V1))
     assert list(check_prompt(locate, UNLIMITED))
-
-
-def test_readings_that_agree_disagree_by_nothing():
-    assert disagreement("two\nwords", "two words") == 0
-    assert disagreement("abcd", "abxd") == 0.25
-    assert disagreement("", "") == 0
-    assert disagreement("", "ab") == 2

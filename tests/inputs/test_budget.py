@@ -1,14 +1,16 @@
+import json
 import pickle
 from dataclasses import replace
 
 import pytest
 from PIL import Image
+from tiny_models import tokenizer_json
 
 from ocrtune.data import build_example
 from ocrtune.data.pictures import Picture, look_at
 from ocrtune.families import get_family, get_mode
-from ocrtune.inputs import InputsRecipe, count_tokens
-from ocrtune.inputs.budget import TokenBudget, VocabularyFit, view_scale
+from ocrtune.inputs import InputsRecipe, Tokenizer, count_tokens
+from ocrtune.inputs.budget import TokenBudget, view_scale
 from ocrtune.records import Page
 from ocrtune.sources import read_pages, sample_path
 
@@ -118,13 +120,32 @@ def test_the_sample_pages_have_no_findings(published_tokenizer):
     assert [finding for one in pages for finding in budget.check(one, [look_at(one.images[0])])] == []
 
 
+RUNES = "\u16a0\u16a2\u16a6\u16a8\u16b1\u16b2\u16b7\u16b9\u16ba "
+
+
 def test_scripts_that_take_many_tokens_are_told_once(published_tokenizer):
-    fit, other = VocabularyFit(published_tokenizer), VocabularyFit(published_tokenizer)
-    fit.add("plain words of no note, " * 20)
-    fit.add("\u16a0\u16a2\u16a6\u16a8\u16b1\u16b2\u16b7\u16b9\u16ba " * 15)
-    other.add("\u16a0\u16a2\u16a6\u16a8\u16b1\u16b2\u16b7\u16b9\u16ba " * 15)
-    fit.merge(other)
-    (finding,) = fit.findings()
+    budget = TokenBudget(GUNDAM, published_tokenizer)
+    counted, other = (
+        budget.count_vocabulary(text) for text in ("plain words of no note, " * 20 + RUNES * 15, RUNES * 15)
+    )
+    counted.merge(other)
+    (finding,) = counted.findings()
     assert (finding.code, finding.severity) == ("vocabulary-fit", "note")
     assert finding.message.startswith("Runic: ")
-    assert finding.message.endswith("over 300 characters")
+    assert finding.message.endswith("over 298 characters")
+    latin, runic = counted.scripts()
+    assert (latin.script, latin.characters, runic.script) == ("Latin", 480, "Runic")
+    assert latin.tokens_per_character < 0.5 < runic.tokens_per_character
+
+
+def test_characters_that_a_tokenizer_cannot_write_are_told_with_their_number(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    budget = TokenBudget(GUNDAM, Tokenizer.read(tmp_path))
+    counted = budget.count_vocabulary("plain\u3042\u3042\u3044")
+    (finding,) = counted.findings()
+    assert (finding.code, finding.severity, finding.count) == ("character-unknown", "warning", 3)
+    assert finding.message.endswith("2 characters of the texts: \u3042 \u3044")
+
+
+def test_without_a_tokenizer_no_vocabulary_is_counted():
+    assert TokenBudget(GUNDAM).count_vocabulary("plain") is None

@@ -1,5 +1,6 @@
 """`ocrtune check`: what is wrong with pages, before a run is spent on them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from ocrtune.cli.printing import print_findings, print_json
 from ocrtune.data import Budget, DatasetCheck, check_codes, check_uri, find_prompt, write_repaired
 from ocrtune.data.repairs import REPAIRS, repair_text
 from ocrtune.data.streams import read_some
+from ocrtune.data.vocabulary import ScriptTokens
 from ocrtune.errors import ModeError
 from ocrtune.families import Family, get_family
 from ocrtune.inputs import InputsRecipe, Tokenizer
@@ -21,6 +23,8 @@ from ocrtune.sources.image_paths import DATA_ROOT
 
 INTERRUPTED = 130
 """What shells give back for a command that Ctrl-C stopped."""
+
+MOST_SCRIPTS_TOLD = 8
 
 
 def command(
@@ -114,9 +118,17 @@ def command(
 def _print(check: DatasetCheck, *, as_json: bool) -> None:
     print_findings(check.findings)
     say(str(check.summary))
+    if check.statistics is not None and check.statistics.vocabulary:
+        say(f"tokens a character: {_tell_vocabulary(check.statistics.vocabulary)}")
     say(", ".join(f"{count} {name}" for name, count in check.totals().items()))
     if as_json:
         print_json(check.as_dict())
+
+
+def _tell_vocabulary(scripts: Sequence[ScriptTokens]) -> str:
+    told = [f"{each.script} {each.tokens_per_character:.2f}" for each in scripts[:MOST_SCRIPTS_TOLD]]
+    more = len(scripts) - len(told)
+    return ", ".join(told) + (f" and {more} more scripts" if more else "")
 
 
 def _tell_how_to_go_on(resume: Path | None) -> None:

@@ -16,7 +16,7 @@ from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.repairing import Repaired, write_repaired
 from ocrtune.data.splits import Splits, split_by_document
 from ocrtune.data.statistics import DatasetStatistics
-from ocrtune.data.summary import DatasetCheck, DatasetSummary, check_uri, summarize_dataset
+from ocrtune.data.summary import DatasetCheck, DatasetSummary, check_uri
 from ocrtune.data.tables import check_table
 
 __all__ = [
@@ -45,6 +45,5 @@ __all__ = [
     "gather_findings",
     "severities",
     "split_by_document",
-    "summarize_dataset",
     "write_repaired",
 ]

@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from ocrtune.data.hashes import hash_of
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding, Page
-from ocrtune.sources.jsonl import BrokenLine, parse_line, take_text
+from ocrtune.sources.jsonl import BrokenLine, parse_line, read_lines, take_text
 from ocrtune.text import Normalization, normalize
 
 MOST_NOISE = 0.5
@@ -41,14 +41,10 @@ class Baseline:
         """
         names: list[int] = []
         offsets: list[int] = []
-        offset = 0
         try:
-            with path.open("rb") as file:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        names.append(hash_of(_row(line, path, number)[0]))
-                        offsets.append(offset)
-                    offset += len(line)
+            for line in read_lines(path):
+                names.append(hash_of(_row(line.content, f"{path}:{line.number}")[0]))
+                offsets.append(line.offset)
         except OSError as error:
             raise ManifestError(f"the baseline cannot be read: {error.strerror}", where=str(path)) from error
         keys = np.array(names, dtype=np.uint64)
@@ -62,37 +58,41 @@ class Baseline:
             return None
         with self.path.open("rb") as file:
             file.seek(int(self.offsets[place]))
-            return _row(file.readline(), self.path, place + 1)[1]
+            return _row(file.readline(), str(self.path))[1]
 
     def compare(self, page: Page, text: str, normalization: Normalization) -> tuple[float, list[Finding]]:
         """Edits between both for each character of `text`, and what is to be said about it.
 
+        Spaces and line breaks count alike: where another OCR breaks lines says nothing about letters.
+
         Args:
             page: Gives name and place.
-            text: Its text, normalised.
-            normalization: For the other text.
+            text: Its text.
+            normalization: For both.
 
         Returns:
-            The rate, NaN where there is nothing to compare with; and at most one finding.
+            The rate, above 1 where the other text is longer and unlike it, NaN where there is nothing to compare with;
+            and at most one finding. An empty text counts as one character.
         """
         read = self.text_of(page.name)
         if read is None:
             return float("nan"), [_missing(page)]
-        rate = Levenshtein.distance(text, normalize(read, normalization)) / max(1, len(text))
+        in_one_line = normalization.model_copy(update={"whitespace": "collapse"})
+        text, read = normalize(text, in_one_line), normalize(read, in_one_line)
+        rate = Levenshtein.distance(text, read) / max(1, len(text))
         return rate, [_noise(page)] if rate > MOST_NOISE else []
 
 
-def _row(line: bytes, path: Path, number: int) -> tuple[str, str]:
+def _row(line: bytes, where: str) -> tuple[str, str]:
     try:
-        row = parse_line(line.removeprefix(b"\xef\xbb\xbf"))
+        row = parse_line(line)
         image, text = take_text(row, "image"), take_text(row, "text")
     except BrokenLine as broken:
-        raise ManifestError(str(broken), where=f"{path}:{number}") from broken
+        raise ManifestError(str(broken), where=where) from broken
     if image is None or text is None:
-        keys = json.dumps(list(row), ensure_ascii=False)
         raise ManifestError(
-            f"a baseline's line needs `image` and `text`, this one has {keys}",
-            where=f"{path}:{number}",
+            f"a baseline's line needs `image` and `text`, this one has {json.dumps(list(row), ensure_ascii=False)}",
+            where=where,
             hint="`ocrtune predict` writes such a file",
         )
     return image, text

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ocrtune.data.pictures import Picture
+from ocrtune.data.vocabulary import Vocabulary
 from ocrtune.records import Finding, Page
 
 
@@ -34,3 +35,6 @@ class Budget(Protocol):
 
     def count(self, page: Page, sizes: Sequence[tuple[int, int]]) -> TokenCounts:
         """The tokens of a page whose images have these (width, height) in pixels."""
+
+    def count_vocabulary(self, text: str) -> Vocabulary | None:
+        """Characters and tokens of a page's text by script; None without a tokenizer."""

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from html import unescape
 from itertools import pairwise
 
 from ocrtune.data.scripts import script_of
@@ -11,29 +12,50 @@ from ocrtune.records import Finding
 REPLACEMENT = "\ufffd"
 SOFT_HYPHEN = "\u00ad"
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_LOST_TWICE = "锟斤拷"
+"""What two of them become that were written as UTF-8 and read as GBK."""
+
+# Behind the C1 codes: marks of annotations and of objects, deprecated marks of formatting, and what is no character at all.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u206a-\u206f\ufff9-\ufffc\ufdd0-\ufdef\ufffe\uffff]"
+)
 _LINE_BREAKING = re.compile("[\x0b\x0c\x1c-\x1e]")
 # Backspace and escape act on the letters beside them, and those above U+007F may be letters wrongly read.
 _HARMLESS = re.compile("[\x00-\x07\x0e-\x1a\x1f\x7f]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 
-_NEVER_SEEN = "\u200b\u2060\ufeff"
+_ZERO_WIDTH_SPACE = "\u200b"
+_NEVER_SEEN = f"{_ZERO_WIDTH_SPACE}\u2060-\u2064\ufeff"
 _JOINERS = "\u200c\u200d"
 _DIRECTIONS = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"
 _INVISIBLE = re.compile(f"[{SOFT_HYPHEN}{_NEVER_SEEN}{_JOINERS}{_DIRECTIONS}]")
 _DIRECTION = re.compile(f"[{_DIRECTIONS}]")
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _WITHOUT_JOINERS = frozenset({"Latin", "Cyrillic", "Greek"})
+_WITHOUT_SPACES = frozenset(
+    {"Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Javanese", "Balinese", "Tai", "New"}
+)
+"""Scripts that part words by U+200B if by anything; names begin so in Unicode."""
+
+_COMPATIBLE = re.compile("[\u2e9f\u2ef3\u2f00-\u2fd5\ufb50-\ufd3d\ufd50-\ufdc7\ufe70-\ufefc]")
+"""Radicals of Chinese characters, and Arabic letters in the form they have within a word."""
+
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_WRITTEN_SO = frozenset({"&lt;", "&gt;", "&amp;", "&quot;", "&apos;", "&#39;"})
+"""Texts need these to show signs of HTML."""
+
 _HANGUL_PARTS = re.compile("[\u1160-\u11ff]")
 
 
 def check_characters(text: str, where: str) -> Iterator[Finding]:
     """Lost, control, private-use and invisible characters of a text, and letters put together of parts."""
-    if REPLACEMENT in text:
+    lost = next((each for each in (REPLACEMENT, _LOST_TWICE) if each in text), None)
+    if lost is not None:
+        told = "U+FFFD" if lost == REPLACEMENT else f"{lost}, which is U+FFFD read as GBK"
         yield Finding(
             code="replacement-character",
             severity="warning",
-            message=f"the text holds U+FFFD, a letter lost in a wrong decoding: {around(text, text.index(REPLACEMENT))}",
+            message=f"the text holds {told}, a letter lost in a wrong decoding: {around(text, text.index(lost))}",
             where=where,
             hint="read the text from its source again, with the right encoding",
         )
@@ -61,6 +83,7 @@ def check_characters(text: str, where: str) -> Iterator[Finding]:
             where=where,
             hint="delete them unless the model is to write them",
         )
+    yield from _check_other_writing(text, where)
     yield from _check_form(text, where)
 
 
@@ -84,6 +107,29 @@ def around(text: str, place: int, letters: int = 12) -> str:
     """A few letters on either side of a place, quoted."""
     start, end = max(0, place - letters), place + letters + 1
     return f"{'…' if start else ''}{text[start:end]!r}{'…' if end < len(text) else ''}"
+
+
+def _check_other_writing(text: str, where: str) -> Iterator[Finding]:
+    """Letters that stand for others which look the same, and names of letters."""
+    if found := list(dict.fromkeys(_COMPATIBLE.findall(text))):
+        usual = unicodedata.normalize("NFKC", found[0])
+        yield Finding(
+            code="presentation-form",
+            severity="warning",
+            message=f"letters are written as forms of print, as PDFs give them: {_names(found)}",
+            where=where,
+            hint=f"write {usual!r} for {found[0]!r}; data.normalization.unicode: NFKC does for all, and makes ² and ½ plain too",
+        )
+    references = [each for each in _REFERENCE.findall(text) if each not in _WRITTEN_SO] if "&" in text else []
+    references = [each for each in references if unescape(each) != each]
+    if references:
+        yield Finding(
+            code="character-reference",
+            severity="note",
+            message=f"the text holds {references[0]} for {unescape(references[0])!r}, and {len(references) - 1} more",
+            where=where,
+            hint="write the letters themselves, unless the page shows HTML",
+        )
 
 
 def _check_form(text: str, where: str) -> Iterator[Finding]:
@@ -130,8 +176,14 @@ def _invisible(text: str) -> Iterator[int]:
             near = text[max(0, place - 1) : place] + text[place + 1 : place + 2]
             if near and all(letter.isspace() or script_of(letter) in _WITHOUT_JOINERS for letter in near):
                 yield place
-        elif not (directed and _DIRECTION.match(character)):
+        elif not (directed and _DIRECTION.match(character)) and not _parts_words(text, place):
             yield place
+
+
+def _parts_words(text: str, place: int) -> bool:
+    """Whether a zero-width space stands beside a script that writes no others."""
+    near = text[max(0, place - 2) : place] + text[place + 1 : place + 3]
+    return text[place] == _ZERO_WIDTH_SPACE and any(script_of(letter) in _WITHOUT_SPACES for letter in near)
 
 
 def _visible(text: str) -> set[str]:

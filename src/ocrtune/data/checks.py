@@ -89,6 +89,7 @@ def examine_dataset(
     kept = None if journal is None else Journal(journal, str(rules))
     facts = collect_facts(pages, rules, workers=workers, journal=kept)
     gather_repeats(pages, facts, facts.gathered)
+    facts.gathered.add_all(facts.vocabulary.findings())
     return facts
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ocrtune.data.baseline import Baseline
 from ocrtune.data.budget import Budget
 from ocrtune.data.examples import build_example
-from ocrtune.data.fingerprints import WORDS, shape_of
+from ocrtune.data.fingerprints import WORDS
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.hashes import hash_of
 from ocrtune.data.json_targets import JsonTarget
@@ -24,6 +24,7 @@ from ocrtune.data.pictures import Picture, check_images
 from ocrtune.data.prompts import check_prompt
 from ocrtune.data.tables import check_table
 from ocrtune.data.texts import check_text
+from ocrtune.data.vocabulary import Vocabulary
 from ocrtune.errors import OcrtuneError, SourceError
 from ocrtune.families import FAMILIES, Family, get_family
 from ocrtune.records import Cut, EncodedImage, Finding, ImageSource, Page, PdfPage, TiffPage
@@ -36,7 +37,7 @@ Looking = Literal["pixels", "files", "texts"]
 NO_COUNT = -1
 """Stands for a number that nobody knows, such as the characters of a page without text."""
 
-SHAPES = ("", "page", "line", "column")
+SHAPES = ("", "page", "line", "column", "sparse")
 """Names of the column `shape`; the first one is that of pictures without a fingerprint."""
 
 PAGE_DTYPE = np.dtype(
@@ -130,6 +131,7 @@ class Chunk:
         pictures: Of `PICTURE_DTYPE`; `page` counts from the chunk's first.
         suffixes: Pages' image files by suffix.
         gathered: Findings; pages count from the chunk's first.
+        vocabulary: How its texts fit the tokenizer; empty without one.
         key: See `key_of`; empty unless it is asked for.
     """
 
@@ -137,6 +139,7 @@ class Chunk:
     pictures: Rows
     suffixes: Counter[str]
     gathered: Gatherer
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     key: str = ""
 
 
@@ -146,17 +149,21 @@ def look_at_pages(pages: Sequence[Page], rules: Rules) -> Chunk:
     pictures: list[tuple[object, ...]] = []
     gathered = Gatherer()
     suffixes: Counter[str] = Counter()
+    vocabulary = Vocabulary()
     for number, page in enumerate(pages):
         facts = _look_at_page(page, rules)
         rows[number] = facts.row
         pictures += [(*picture, number) for picture in facts.pictures]
         gathered.add_all(facts.findings, page=number)
         suffixes.update(_suffix(source) for source in page.images)
+        if (counted := _count_vocabulary(page, rules)) is not None:
+            vocabulary.merge(counted)
     return Chunk(
         pages=rows,
         pictures=np.array(pictures, dtype=PICTURE_DTYPE),
         suffixes=suffixes,
         gathered=gathered,
+        vocabulary=vocabulary,
         key=key_of(pages, rules) if rules.keyed else "",
     )
 
@@ -196,6 +203,7 @@ def join_chunks(chunks: Sequence[Chunk], *, key: str = "") -> Chunk:
         pictures=joined.pictures,
         suffixes=joined.suffixes,
         gathered=joined.gathered,
+        vocabulary=joined.vocabulary,
         key=key,
     )
 
@@ -206,11 +214,13 @@ class Collected:
     Attributes:
         suffixes: Images by suffix.
         gathered: Findings.
+        vocabulary: How the texts fit the tokenizer; empty without one.
     """
 
     def __init__(self) -> None:
         self.suffixes: Counter[str] = Counter()
         self.gathered = Gatherer()
+        self.vocabulary = Vocabulary()
         self._pages = _Column(PAGE_DTYPE)
         self._pictures = _Column(PICTURE_DTYPE)
 
@@ -231,6 +241,7 @@ class Collected:
         added = self._pictures.extend(chunk.pictures)
         added["page"] += first
         self.gathered.merge(chunk.gathered, offset=first)
+        self.vocabulary.merge(chunk.vocabulary)
         for suffix, count in chunk.suffixes.items():
             known = suffix in self.suffixes or len(self.suffixes) < MOST_SUFFIXES
             self.suffixes[suffix if known else OTHER_SUFFIXES] += count
@@ -293,9 +304,9 @@ def _look_at_page(page: Page, rules: Rules) -> _PageFacts:
 
 
 def _picture_row(picture: Picture) -> tuple[object, ...]:
-    known = picture.fingerprint is not None
-    words = tuple(picture.fingerprint.tolist()) if picture.fingerprint is not None else (0,) * WORDS
-    shape = SHAPES.index(shape_of(picture.size)) if known else 0
+    known = picture.fingerprint
+    words = (0,) * WORDS if known is None else tuple(known.words.tolist())
+    shape = 0 if known is None else SHAPES.index(known.shape)
     return (int.from_bytes(picture.digest[:8], "little"), words, shape, *picture.size)
 
 
@@ -321,10 +332,16 @@ def _count_tokens(
         findings += rules.budget.check(page, pictures)
         counts = rules.budget.count(page, [picture.size for picture in pictures])
     except OcrtuneError as error:
-        findings.append(_as_finding(error, page))
+        findings.append(_of_page(error, page))
         return unknown
     tiles = sum(columns * rows for columns, rows in counts.tiles)
     return sum(counts.image_tokens), NO_COUNT if counts.text_tokens is None else counts.text_tokens, tiles
+
+
+def _count_vocabulary(page: Page, rules: Rules) -> Vocabulary | None:
+    if rules.budget is None or rules.looking == "files" or page.text is None:
+        return None
+    return rules.budget.count_vocabulary(page.text)
 
 
 def _from_headers(page: Page) -> list[Picture]:
@@ -344,17 +361,12 @@ def _check_example(page: Page, rules: Rules) -> Iterator[Finding]:
             page, rules.family, prompt=rules.prompt, normalization=rules.normalization, with_targets=False
         )
     except OcrtuneError as error:
-        yield _as_finding(error, page)
+        yield _of_page(error, page)
 
 
-def _as_finding(error: OcrtuneError, page: Page) -> Finding:
-    return Finding(
-        code="prompt" if error.code == "inputs" else error.code,
-        severity="error",
-        message=error.message,
-        where=page.where,
-        hint=error.hint,
-    )
+def _of_page(error: OcrtuneError, page: Page) -> Finding:
+    found = Finding.of_error(error)
+    return replace(found, code="prompt" if error.code == "inputs" else error.code, where=page.where)
 
 
 def key_of(pages: Sequence[Page], rules: Rules) -> str:

@@ -2,14 +2,18 @@
 
 A fingerprint is 256 bits: the signs of the lowest frequencies of the grey picture, coarse ones first. Of two scans of
 a page few bits differ; of two pages of a book about half, however much alike their layout is.
+
+A page with little on it looks like any other with as little in the same place. Its fingerprint is that of its ink alone:
+empty rows are left out, and the rest is measured by its own centre and spread, wherever it stands on the paper.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 WORDS = 4
 """uint64 of a fingerprint."""
@@ -17,8 +21,11 @@ WORDS = 4
 WIDE = 4.0
 """From this ratio of the sides on a picture is taken as a line of print, which has more to tell along than across."""
 
-MOST_BITS = {"page": 40, "line": 60, "column": 60}
+MOST_BITS = {"page": 40, "line": 60, "column": 60, "sparse": 48}
 """By how many bits two scans of the same may differ. Lines are printed alike, and are thin: a turn moves much of them."""
+
+MOST_INKED_ROWS = 0.5
+"""A page with ink on a smaller share of its rows, the white around lines not counted, is `sparse`."""
 
 FLATTEST = 2.0
 """Standard deviation of the grey levels below which a picture has nothing on it to be known by."""
@@ -40,12 +47,41 @@ _PAIRS_AT_ONCE = 2**18
 _SAMPLES = 4
 """Grey levels a frequency is computed from, along each side."""
 
-_GRIDS = {"page": (16, 16), "line": (64, 4), "column": (4, 64)}
+_GRIDS = {"page": (16, 16), "line": (64, 4), "column": (4, 64), "sparse": (32, 8)}
+
+_SPARSE_SIDE_PX = 800
+"""The longer side to which pages are reduced where their rows are looked at; small letters of A4 are 5 px high then."""
+
+_LEAST_DARKNESS = 16.0
+_INK_SHARE = 0.35
+"""Ink is at least so much of the darkest pixel's distance from the paper; a quarter of it is where ink begins to count."""
+
+_FEWEST_NEAR = 6
+"""Pixels of ink within 5 by 5, below which they are dust."""
+
+_ROWS_AROUND = 1 / 200
+"""Share of the longer side that is kept above and below inked rows."""
+
+_SPREADS = 1.9
+"""Standard deviations of the ink's place, to either side of its centre, that the fingerprint of a sparse page reaches."""
 
 Fingerprints = NDArray[np.uint64]
 """(n, words)."""
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """By what a picture is known.
+
+    Attributes:
+        shape: A key of `MOST_BITS`; fingerprints are compared with those of the same shape alone.
+        words: uint64 (4,).
+    """
+
+    shape: str
+    words: Fingerprints
 
 
 def shape_of(size: tuple[int, int]) -> str:
@@ -56,14 +92,15 @@ def shape_of(size: tuple[int, int]) -> str:
     return "column" if height >= WIDE * width else "page"
 
 
-def fingerprint(image: Image.Image) -> Fingerprints | None:
-    """The fingerprint of a picture, uint64 (4,); None of one that shows nothing, such as blank paper."""
-    columns, rows = _GRIDS[shape_of(image.size)]
+def fingerprint(image: Image.Image) -> Fingerprint | None:
+    """The fingerprint of a picture; None of one that shows nothing, such as blank paper."""
+    shape = shape_of(image.size)
+    image = image.convert("L")
+    columns, rows = _GRIDS[shape]
     grey = _grey(image, (columns * _SAMPLES, rows * _SAMPLES))
-    if grey.std() < FLATTEST:
-        return None
-    waves = _waves(rows) @ (grey - grey.mean()) @ _waves(columns).T
-    return np.packbits(waves.ravel()[_coarse_first(columns, rows)] > 0).view(np.uint64)
+    if shape != "line" and not _is_full(grey) and (ink := _little_ink(image)) is not None:
+        return Fingerprint(shape="sparse", words=_signs(_centred(ink), "sparse"))
+    return None if grey.std() < FLATTEST else Fingerprint(shape=shape, words=_signs(grey, shape))
 
 
 def find_near_duplicates(fingerprints: Fingerprints, most_bits: int) -> list[Indices]:
@@ -88,16 +125,67 @@ def find_near_duplicates(fingerprints: Fingerprints, most_bits: int) -> list[Ind
     return _groups(_flatten(roots)[index])
 
 
+def _signs(grey: NDArray[np.float32], shape: str) -> Fingerprints:
+    columns, rows = _GRIDS[shape]
+    waves = _waves(rows) @ (grey - grey.mean()) @ _waves(columns).T
+    return np.packbits(waves.ravel()[_coarse_first(columns, rows)] > 0).view(np.uint64)
+
+
+def _is_full(grey: NDArray[np.float32]) -> bool:
+    """Whether a page is far from being sparse, at a glance."""
+    inked = np.abs(grey - np.median(grey)) > _LEAST_DARKNESS
+    return bool((inked.sum(axis=1) > 1).mean() > (1 + MOST_INKED_ROWS) / 2)
+
+
+def _little_ink(image: Image.Image) -> NDArray[np.float32] | None:
+    """(height, width): how dark the inked rows of a sparse page are; None of a page that is full or empty."""
+    side = max(image.size)
+    grey = image.reduce(max(1, side // _SPARSE_SIDE_PX))
+    grey.thumbnail((_SPARSE_SIDE_PX, _SPARSE_SIDE_PX), Image.Resampling.BILINEAR)
+    levels = np.asarray(grey).astype(np.int16)
+    darkness = np.abs(levels - np.int16(np.median(levels[::3, ::3])))
+    least = max(_LEAST_DARKNESS, _INK_SHARE * float(darkness.max()))
+    rows = _inked_rows(darkness > least)
+    if not rows.any() or rows.mean() > MOST_INKED_ROWS:
+        return None
+    ink: NDArray[np.float32] = np.maximum(darkness[rows] - np.float32(least / 4), 0).astype(np.float32)
+    return ink
+
+
+def _inked_rows(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(height,): rows with more than dust, and some around them."""
+    near = Image.fromarray(ink.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(2))
+    rows = (np.asarray(near) >= _FEWEST_NEAR * 255 // 25).any(axis=1)
+    around = max(1, round(_ROWS_AROUND * max(ink.shape)))
+    return np.convolve(rows, np.ones(2 * around + 1), "same") > 0
+
+
+def _centred(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The ink as large as the grid of sparse pages needs it, its centre in the middle, its spread always the same.
+
+    Bounds of a rectangle would jump by a pixel from scan to scan, and by a whole margin with a grain of dust.
+    """
+    top, bottom = _reach(ink.sum(axis=1))
+    left, right = _reach(ink.sum(axis=0))
+    beyond = int(max(0, -top, -left, bottom - ink.shape[0], right - ink.shape[1])) + 1
+    box = (left + beyond, top + beyond, right + beyond, bottom + beyond)
+    columns, rows = _GRIDS["sparse"]
+    size = (columns * _SAMPLES, rows * _SAMPLES)
+    padded = Image.fromarray(np.pad(ink, beyond))
+    return np.asarray(padded.resize(size, Image.Resampling.BILINEAR, box=box))
+
+
+def _reach(mass: NDArray[np.float32]) -> tuple[float, float]:
+    places = np.arange(len(mass)) + 0.5
+    centre = float(np.average(places, weights=mass))
+    spread = float(np.sqrt(np.average((places - centre) ** 2, weights=mass)))
+    reach = _SPREADS * max(spread, 1.0)
+    return centre - reach, centre + reach
+
+
 def _grey(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
     # Each of `size` becomes the mean of what it covers, so that dust and the threshold of a scanner do not count.
-    small = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0) if image.mode == "L" else None
-    small = small or image.reduce(_factors(image.size, size)).convert("L").resize(size, Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32)
-
-
-def _factors(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
-    """By how much a picture may be reduced and still be twice as large as wanted."""
-    return max(1, size[0] // (2 * wanted[0])), max(1, size[1] // (2 * wanted[1]))
+    return np.asarray(image.resize(size, Image.Resampling.BOX, reducing_gap=2.0), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -55,7 +55,7 @@ class Ink:
 
 
 def look_for_ink(image: Image.Image) -> Ink:
-    """Ink of an RGB picture, dark on light or light on dark."""
+    """Ink of a picture, RGB or grey, dark on light or light on dark."""
     factor = _reduction(image.size)
     grey = image.convert("L")
     if factor > 1:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ocrtune.data.facts import PAGE_DTYPE, PICTURE_DTYPE, Chunk
 from ocrtune.data.gathering import Gatherer
+from ocrtune.data.vocabulary import Vocabulary
 from ocrtune.errors import SourceError
 
-FORMAT = 1
+FORMAT = 2
 """Of the lines; a journal of another one is refused."""
 
 _CHECKSUM_CHARS = 8
@@ -67,6 +68,7 @@ class Journal:
                 "pictures": b64encode(chunk.pictures.tobytes()).decode(),
                 "suffixes": chunk.suffixes,
                 "gathered": chunk.gathered.as_dict(),
+                "vocabulary": chunk.vocabulary.as_dict(),
             }
         )
 
@@ -118,5 +120,6 @@ def _chunk(row: dict[str, Any]) -> Chunk:
         pictures=np.frombuffer(b64decode(row["pictures"]), dtype=PICTURE_DTYPE).copy(),
         suffixes=Counter(row["suffixes"]),
         gathered=Gatherer.from_dict(row["gathered"]),
+        vocabulary=Vocabulary.from_dict(row["vocabulary"]),
         key=row["key"],
     )

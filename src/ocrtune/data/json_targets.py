@@ -18,10 +18,7 @@ from ocrtune.errors import ConfigError, NotJson, TextError
 from ocrtune.records import Finding
 from ocrtune.sources.json_text import parse_json, write_json
 from ocrtune.sources.side_texts import read_text_file
-from ocrtune.text import Normalization, normalize
-
-MOST_VALUE_CHARS = 80
-"""How much of a wrong value is shown."""
+from ocrtune.text import Normalization, normalize, shorten
 
 _TOO_DEEP = "the text is nested too deep for the schema, or the schema runs in circles"
 _DATA_KEYWORDS = frozenset({"enum", "const", "default", "examples"})
@@ -46,7 +43,7 @@ class JsonTarget:
         try:
             kind.check_schema(schema)
         except SchemaError as error:
-            problem = f"{_path(error.absolute_path)}: {_shorten(error.message)}"
+            problem = f"{_path(error.absolute_path)}: {shorten(error.message)}"
             raise ConfigError([f"no JSON Schema: {problem}"], where=where) from error
         # The registry holds the drafts of JSON Schema itself; nothing is fetched from the net.
         self._validator: Validator = kind(schema, registry=REGISTRY)
@@ -144,7 +141,7 @@ class JsonTarget:
             try:
                 self._resolver.lookup(reference)
             except Unresolvable:
-                problems.append(f"the schema refers to {_shorten(reference)!r}, which is not in it")
+                problems.append(f"the schema refers to {shorten(reference)!r}, which is not in it")
         if problems:
             hint = "put it under $defs of the same file: nothing is fetched, and no other file is read"
             raise ConfigError(problems, where=where, hint=hint)
@@ -189,17 +186,17 @@ def _tell(error: ValidationError) -> tuple[str, str]:
     # Of alternatives the error that says most: that none of them fits helps nobody.
     error = best_match([error]) or error
     steps = list(error.absolute_path)
-    wanted = _shorten(_written(error.validator_value))
+    wanted = shorten(_written(error.validator_value))
     messages = {
         "type": f"is not of type {wanted}",
         "enum": f"is none of {wanted}",
         "pattern": f"does not match the pattern {wanted}",
-        "required": _shorten(f"lacks a key: {error.message}"),
-        "additionalProperties": _shorten(f"has other keys: {error.message}"),
+        "required": shorten(f"lacks a key: {error.message}"),
+        "additionalProperties": shorten(f"has other keys: {error.message}"),
     }
     broken = messages.get(str(error.validator), f"breaks `{error.validator}`: {wanted}")
     general = _path("*" if isinstance(step, int) else step for step in steps)
-    return f"{general} {broken}", f"at {_path(steps)}: {_shorten(_written(error.instance))}"
+    return f"{general} {broken}", f"at {_path(steps)}: {shorten(_written(error.instance))}"
 
 
 def _path(steps: Iterable[str | int]) -> str:
@@ -215,10 +212,6 @@ def _step(step: str | int) -> str:
 
 def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MOST_VALUE_CHARS else f"{text[:MOST_VALUE_CHARS]}…"
 
 
 def _not_json(message: str, where: str) -> Finding:

@@ -10,6 +10,7 @@ from ocrtune.families import Family
 from ocrtune.families.family import Grounding
 from ocrtune.families.grounding import LAST
 from ocrtune.records import Finding
+from ocrtune.text import shorten
 
 GROUNDING = "<|grounding|>"
 
@@ -136,7 +137,7 @@ def _check_boxes(text: str, where: str, families: Sequence[Family]) -> Iterator[
 
 
 def _check_box_text(inside: str, wanted: set[Grounding], where: str) -> Iterator[Finding]:
-    shown = repr(inside if len(inside) <= _MOST_SHOWN else f"{inside[:_MOST_SHOWN]}…")
+    shown = repr(shorten(inside, _MOST_SHOWN))
     right = " or ".join(_SHOWN[form] for form in sorted(wanted))
     form = next((name for name, pattern in _FORMS.items() if pattern.fullmatch(inside)), None)
     if form is None:

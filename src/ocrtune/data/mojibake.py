@@ -13,6 +13,7 @@ from ocrtune.data.scripts import COMMON, script_of
 MOST_ROUNDS = 3
 """How often a text may have been read wrongly, one time on top of the other."""
 
+# Not code pages 437 and 850: they share signs that stand for other bytes, and one would be mended as the other.
 _CODECS: Mapping[str, str] = MappingProxyType(
     {
         "cp1252": "Windows-1252",
@@ -21,6 +22,7 @@ _CODECS: Mapping[str, str] = MappingProxyType(
         "koi8-r": "KOI8-R",
         "mac-roman": "Mac Roman",
         "cp866": "code page 866",
+        "cp1250": "Windows-1250",
     }
 )
 
@@ -29,9 +31,15 @@ _FOLLOWING = range(0x80, 0xC0)
 
 _LATIN = frozenset(
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿ"
-    "ĀāĂăĄąĆćČčĎďĐđĒēĖėĘęĚěĞğĢģĪīĮįİıĶķĹĺĻļĽľŁłŃńŅņŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŪūŮůŰűŲųŴŵŶŷŸŹźŻżŽžȘșȚț"
+    "ĀāĂăĄąĆćČčĎďĐđĒēĖėĘęĚěĞğĢģĪīĮįİıĶķĹĺĻļĽľŁłŃńŅņŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŪūŮůŰűŲųŴŵŶŷŸŹźŻżŽžȘșȚțĨĩŨũƠơƯư"
 )
 """Letters with signs that common languages write; others are more likely chance than a word."""
+
+_VIETNAMESE = re.compile("[\u1ea0-\u1ef9]")
+"""They take three bytes, which hardly stand together by chance."""
+
+_ENDING = frozenset("…„“”‚‘’†‡–—»›•")  # noqa: RUF001
+"""What may follow a word in capitals: `MANHÃ…` holds no `Å`."""
 
 _PUNCTUATION = frozenset("‐‑‒–—―‘’‚“”„†‡•…‰′″‹›€№™−\ufeff")  # noqa: RUF001
 """What takes three bytes in UTF-8 and hardly anything else can turn into its remains."""
@@ -172,7 +180,7 @@ def _is_likely(run: _Run) -> bool:
 def _is_plausible(character: str) -> bool:
     match script_of(character):
         case "Latin":
-            return character in _LATIN | _LATIN_SYMBOLS
+            return character in _LATIN | _LATIN_SYMBOLS or _VIETNAMESE.match(character) is not None
         case "Cyrillic":
             return _BASIC_CYRILLIC.match(character) is not None
         case "Greek":
@@ -188,7 +196,7 @@ def _is_certain(run: _Run) -> bool:
         return _is_odd(run.found) and not (run.before.isalpha() and run.found.isalpha())
     if run.meant in _SIGNS:
         return run.found[0] == "Â" and not run.before.isalpha()
-    return run.meant in _LATIN and _continues(run)
+    return (run.meant in _LATIN or _VIETNAMESE.match(run.meant) is not None) and _continues(run)
 
 
 def _is_odd(found: str) -> bool:
@@ -199,5 +207,7 @@ def _is_odd(found: str) -> bool:
 def _continues(run: _Run) -> bool:
     """Whether one letter with a sign fits the plain letters around it: `MANHÃ»` holds no `û`."""
     if not (run.before.isalpha() or run.after.isalpha()) or run.found.isalpha():
+        return False
+    if run.before.isupper() and run.found[-1] in _ENDING and not run.after.isalpha():
         return False
     return not (run.before.isupper() and run.meant.islower() and not run.after.islower())

@@ -1,10 +1,10 @@
 """What can be wrong with the images of a page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from ocrtune.data.fingerprints import Fingerprints, fingerprint
+from ocrtune.data.fingerprints import Fingerprint, fingerprint
 from ocrtune.data.ink import look_for_ink
 from ocrtune.errors import SourceError
 from ocrtune.records import Finding, ImageSource, Page
@@ -47,7 +47,7 @@ class Picture:
     ink_px: int | None = None
     letters: int = 0
     x_height_px: float | None = None
-    fingerprint: Fingerprints | None = None
+    fingerprint: Fingerprint | None = None
 
     @property
     def num_frames(self) -> int:
@@ -64,7 +64,8 @@ def look_at(source: ImageSource) -> Picture:
     image = open_image(source)
     digest = blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
-    ink = look_for_ink(image)
+    grey = image.convert("L")
+    ink = look_for_ink(grey)
     return Picture(
         digest=digest.digest(),
         size=image.size,
@@ -72,7 +73,7 @@ def look_at(source: ImageSource) -> Picture:
         ink_px=ink.ink_px,
         letters=ink.letters,
         x_height_px=ink.x_height_px,
-        fingerprint=fingerprint(image),
+        fingerprint=fingerprint(grey),
     )
 
 
@@ -84,15 +85,8 @@ def check_images(page: Page) -> tuple[list[Picture], list[Finding]]:
         try:
             picture = look_at(source)
         except SourceError as error:
-            findings.append(
-                Finding(
-                    code=error.code,
-                    severity="error",
-                    message=error.message,
-                    where=error.where if page.where in {"", error.where} else f"{error.where} ({page.where})",
-                    hint=error.hint,
-                )
-            )
+            where = error.where if page.where in {"", error.where} else f"{error.where} ({page.where})"
+            findings.append(replace(Finding.of_error(error), where=where))
         else:
             pictures.append(picture)
             findings.extend(_check_picture(picture, page.where))

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 
 from ocrtune.families import Family
 from ocrtune.records import Finding
+from ocrtune.text import shorten
 
 _LOCATE = re.compile(r"<image>\nLocate <\|ref\|>.+<\|/ref\|> in the image\.", re.DOTALL)
 _MOST_SHOWN = 80
@@ -32,7 +33,7 @@ def check_prompt(prompt: str, family: Family) -> Iterator[Finding]:
     if is_known_prompt(prompt, family):
         return
     name, nearest = nearest_prompt(prompt, family)
-    shown = prompt if len(prompt) <= _MOST_SHOWN else f"{prompt[:_MOST_SHOWN]}…"
+    shown = shorten(prompt, _MOST_SHOWN)
     yield Finding(
         code="prompt-unknown",
         severity="warning",

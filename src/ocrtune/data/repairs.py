@@ -1,15 +1,10 @@
-"""Texts mended where there is only one way to, and how far two readings of a page are apart."""
+"""Texts mended where there is only one way to."""
 
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
-from rapidfuzz.distance import Levenshtein
-
 from ocrtune.data.characters import repair_controls, repair_form, repair_invisible
 from ocrtune.data.mojibake import repair_mojibake
-from ocrtune.text import Normalization, normalize
-
-_IN_ONE_LINE = Normalization(whitespace="collapse")
 
 REPAIRS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
@@ -40,13 +35,3 @@ def repair_text(text: str, codes: Collection[str]) -> tuple[str, list[str]]:
             text = repaired
             applied.append(code)
     return text, applied
-
-
-def disagreement(reference: str, baseline: str) -> float:
-    """How far another reading is from a text: edits for each character of the text; 0 where both say the same.
-
-    Spaces and line breaks count alike. More than 1 where the other reading is longer than the text and unlike it;
-    an empty text counts as one character. Sorted by it, the texts most likely wrong come last.
-    """
-    reference, baseline = normalize(reference, _IN_ONE_LINE), normalize(baseline, _IN_ONE_LINE)
-    return Levenshtein.distance(reference, baseline) / max(1, len(reference))

@@ -10,10 +10,14 @@ from ocrtune.data.fingerprints import MOST_BITS, Indices, find_near_duplicates
 from ocrtune.data.gathering import MOST_PLACES_TOLD, Gatherer
 from ocrtune.data.hashes import hash_of
 from ocrtune.records import Finding, Page
+from ocrtune.text import shorten
 
 FEWEST_REPEATS = 5
 MOST_REPEATED_SHARE = 0.05
 """A text on more than this share of the pages, and on at least FEWEST_REPEATS, is repeated too often."""
+
+MOST_TEXT_CHARS = 40
+"""How much of a repeated text is shown."""
 
 _DIFFER = Finding(
     code="image-texts-differ",
@@ -167,14 +171,10 @@ def _find_repeated_texts(pages: Sequence[Page], rows: Rows) -> Iterator[Finding]
         yield Finding(
             code="text-repeated",
             severity="warning",
-            message=f"{count} of {len(rows)} pages have the text {_shorten(pages[index].text or '')!r}",
+            message=f"{count} of {len(rows)} pages have the text {shorten(pages[index].text or '', MOST_TEXT_CHARS)!r}",
             hint="the model learns to answer it without looking; keep a few of these pages",
             count=count,
         )
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004 - as much as fits a line
 
 
 class _Ends:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtune.data.facts import NO_COUNT, Collected, Rows, suffix_counts
+from ocrtune.data.vocabulary import ScriptTokens, Vocabulary
 from ocrtune.records import Page
 
 NUM_BINS = 24
@@ -68,6 +69,7 @@ class DatasetStatistics:
         suffixes: Images by suffix.
         worst: Of each code the first pages it was found on.
         noisiest: Pages whose text is farthest from the baseline, worst first, with edits a character.
+        vocabulary: Tokens that each script of the texts takes, the most written one first; empty without a tokenizer.
     """
 
     aspect_ratios: Histogram
@@ -81,6 +83,7 @@ class DatasetStatistics:
     suffixes: Mapping[str, int] = field(default_factory=dict)
     worst: Mapping[str, tuple[PageAt, ...]] = field(default_factory=dict)
     noisiest: tuple[PageAt, ...] = ()
+    vocabulary: tuple[ScriptTokens, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -106,7 +109,16 @@ def measure(parts: Sequence[Sequence[Page]], facts: Sequence[Collected]) -> Data
         suffixes=suffix_counts(sum((each.suffixes for each in facts), start=type(facts[0].suffixes)())),
         worst=_worst(facts),
         noisiest=_noisiest(facts),
+        vocabulary=join_vocabularies(facts).scripts(),
     )
+
+
+def join_vocabularies(facts: Sequence[Collected]) -> Vocabulary:
+    """How the texts of all sources fit the tokenizer."""
+    whole = Vocabulary()
+    for each in facts:
+        whole.merge(each.vocabulary)
+    return whole
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

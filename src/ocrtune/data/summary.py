@@ -16,11 +16,11 @@ from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.repeats import gather_leaks, gather_repeats, same_pages
-from ocrtune.data.statistics import DatasetStatistics, joined, measure
+from ocrtune.data.statistics import DatasetStatistics, join_vocabularies, joined, measure
 from ocrtune.data.streams import read_some
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
-from ocrtune.text import Normalization, normalize
+from ocrtune.text import Normalization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,7 @@ def check_uri(
         facts[part] = collect_facts(pages, rules, workers=workers, journal=kept, part=part)
         gather_repeats(pages, facts[part], facts[part].gathered)
         gathered.merge(facts[part].gathered)
+    gathered.add_all(join_vocabularies(list(facts.values())).findings())
     gather_leaks(parts, facts if open_images else _facts_of_files(parts, workers), gathered)
     return DatasetCheck(
         summary=_summarize(list(facts.values())),
@@ -171,18 +172,4 @@ def _summarize(facts: Sequence[Collected]) -> DatasetSummary:
         images=int(rows["num_images"].sum()),
         characters=int(lengths.sum(dtype=np.int64)),
         longest_text_chars=int(lengths.max(initial=0)),
-    )
-
-
-def summarize_dataset(pages: Sequence[Page], *, normalization: Normalization | None = None) -> DatasetSummary:
-    """How much there is to learn, in texts as `normalization` (the default one for None) makes them."""
-    normalization = normalization or Normalization()
-    lengths = [len(normalize(page.text, normalization)) for page in pages if page.text is not None]
-    return DatasetSummary(
-        pages=len(pages),
-        pages_with_text=len(lengths),
-        documents=len({page.document for page in pages}),
-        images=sum(len(page.images) for page in pages),
-        characters=sum(lengths),
-        longest_text_chars=max(lengths, default=0),
     )

@@ -4,11 +4,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from ocrtune.data.characters import check_characters
+from ocrtune.data.encodings import find_other_encoding
 from ocrtune.data.markup import check_markup
 from ocrtune.data.mojibake import find_mojibake
 from ocrtune.data.scripts import find_mixed_words
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
+from ocrtune.text import shorten
 
 LONGEST_CHARS_PER_POSITION = 3
 """Print takes about three characters a token; a longer text than positions times this hardly fits."""
@@ -43,6 +45,15 @@ def check_text(page: Page, families: Sequence[Family]) -> Iterator[Finding]:
 
 
 def _check_encoding(text: str, where: str) -> Iterator[Finding]:
+    other = find_other_encoding(text)
+    if other is not None:
+        yield Finding(
+            code="encoding-other",
+            severity="warning",
+            message=f"the text is read in another encoding than it was written in: {_quote(other.found)} is no word",
+            where=where,
+            hint=f"read it as {other.meant_encoding}, not as {other.encoding}: the word is {_quote(other.meant)} then",
+        )
     damage = find_mojibake(text)
     if damage is None:
         return
@@ -50,7 +61,7 @@ def _check_encoding(text: str, where: str) -> Iterator[Finding]:
     yield Finding(
         code="mojibake",
         severity="warning",
-        message=f"UTF-8 was read as {damage.encoding}: {_short(damage.found)} means {_short(damage.meant)}{more}",
+        message=f"UTF-8 was read as {damage.encoding}: {_quote(damage.found)} means {_quote(damage.meant)}{more}",
         where=where,
         hint="read the text from its source as UTF-8; what is lost stays lost if the file was written so",
     )
@@ -66,9 +77,9 @@ def _check_scripts(text: str, where: str) -> Iterator[Finding]:
     yield Finding(
         code="scripts-mixed",
         severity="warning",
-        message=f"the {first.script} word {_short(first.word)} holds {names}{more}",
+        message=f"the {first.script} word {_quote(first.word)} holds {names}{more}",
         where=where,
-        hint=f"write {_short(first.repaired)}: the letters look the same, and the model cannot tell them apart",
+        hint=f"write {_quote(first.repaired)}: the letters look the same, and the model cannot tell them apart",
     )
 
 
@@ -76,8 +87,8 @@ def _name(letter: str) -> str:
     return unicodedata.name(letter).title()
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+def _quote(text: str) -> str:
+    return repr(shorten(text, _MOST_SHOWN))
 
 
 def _check_length(text: str, where: str, families: Sequence[Family]) -> Iterator[Finding]:

@@ -63,13 +63,14 @@ EXACT = Likeness(fingerprint=exact_fingerprint, find_groups=find_equal, most_bit
 
 
 def near_fingerprint(source: ImageSource) -> Fingerprint:
-    """By which two scans of a page are known, and how wide the image is beside its height.
+    """By which two scans of a page are known, and how it was found: fingerprints of one kind are compared.
 
     Raises:
         ImageError: It cannot be opened.
     """
     image = open_image(source)
-    return shape_of(image.size), fingerprint(image)
+    found = fingerprint(image)
+    return (shape_of(image.size), None) if found is None else (found.shape, found.words)
 
 
 NEAR = Likeness(fingerprint=near_fingerprint, find_groups=find_near_duplicates, most_bits=MOST_BITS)

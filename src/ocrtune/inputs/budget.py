@@ -10,6 +10,7 @@ from ocrtune.data import build_example, find_prompt
 from ocrtune.data.pictures import Picture
 from ocrtune.data.prompts import is_known_prompt
 from ocrtune.data.scripts import COMMON, script_of
+from ocrtune.data.vocabulary import Vocabulary
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import Mode
 from ocrtune.inputs.layout import choose_grid, num_image_tokens
@@ -32,10 +33,6 @@ MOST_OF_CAPACITY = 3
 FEWEST_OF_LETTERS = 1 / 10
 FEWEST_LETTERS_SEEN = 300
 """A text is called too long above so many times what fits, too short below such a share of the letters seen."""
-
-FEWEST_CHARS_OF_SCRIPT = 200
-MANY_TOKENS_PER_CHAR = 0.9
-"""Texts in Latin and Cyrillic letters take about 0.4, in Chinese 0.7."""
 
 _SPECIAL = 2
 _TRANSCRIBING = ("free", "markdown", "grounded", "document", "pages")
@@ -78,6 +75,8 @@ class TokenBudget:
     def __init__(self, recipe: InputsRecipe, tokenizer: Tokenizer | None = None) -> None:
         self.recipe = recipe
         self.tokenizer = tokenizer
+        self._can_write: dict[str, bool] = {}
+        self._last: tuple[str, int] = ("", 0)
 
     def __reduce__(self) -> tuple[Callable[..., "TokenBudget"], tuple[dict[str, object], Tokenizer | None]]:
         # A family is not pickled but looked up by its name.
@@ -129,6 +128,30 @@ class TokenBudget:
         if page.text and pictures and self._is_transcribed(page):
             yield from _check_capacity(page, pictures)
 
+    def count_vocabulary(self, text: str) -> Vocabulary | None:
+        """Characters and tokens of a page's text, normalised, by script, and what gets lost; None without a tokenizer."""
+        if self.tokenizer is None:
+            return None
+        text = normalize(text, self.recipe.normalization)
+        counted = Vocabulary()
+        for script, run in _by_script(text):
+            counted.characters[script] += len(run)
+            counted.tokens[script] += len(self.tokenizer.encode(run))
+        counted.lost.update(
+            {
+                character: count
+                for character, count in Counter(text).items()
+                if not self._writes(character, self.tokenizer)
+            }
+        )
+        return counted
+
+    def _writes(self, character: str, tokenizer: Tokenizer) -> bool:
+        if character not in self._can_write:
+            written = tokenizer.decode(tokenizer.encode(character))
+            self._can_write[character] = written.strip() == character.strip()
+        return self._can_write[character]
+
     def _num_prompt_tokens(self, prompt: str) -> int | None:
         if self.tokenizer is None:
             return None
@@ -138,7 +161,10 @@ class TokenBudget:
     def _num_text_tokens(self, text: str | None) -> int | None:
         if self.tokenizer is None or text is None:
             return None
-        return len(self.tokenizer.encode(normalize(text, self.recipe.normalization)))
+        if text != self._last[0]:
+            # A page is both counted and checked, and its text may be long.
+            self._last = (text, len(self.tokenizer.encode(normalize(text, self.recipe.normalization))))
+        return self._last[1]
 
     def _is_transcribed(self, page: Page) -> bool:
         """Whether the prompt asks for all that stands on the page."""
@@ -234,63 +260,6 @@ def _capacity(picture: Picture) -> float:
     """Letters of the size seen that fill a picture, set as close as print is: two heights high, one wide."""
     width, height = picture.size
     return 0.0 if picture.x_height_px is None else width * height / (2 * picture.x_height_px**2)
-
-
-class VocabularyFit:
-    """How well a vocabulary fits the texts: tokens a character by script, and characters it does not have.
-
-    Args:
-        tokenizer: The model's.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self.characters: Counter[str] = Counter()
-        self.tokens: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
-        self._known: dict[str, bool] = {}
-
-    def add(self, text: str) -> None:
-        """Count a text."""
-        for script, run in _by_script(text):
-            self.characters[script] += len(run)
-            self.tokens[script] += len(self._tokenizer.encode(run))
-        for character, count in Counter(text).items():
-            if not self._has(character):
-                self.lost[character] += count
-
-    def merge(self, other: "VocabularyFit") -> None:
-        """Add what another one counted, for one and the same tokenizer."""
-        self.characters += other.characters
-        self.tokens += other.tokens
-        self.lost += other.lost
-
-    def findings(self) -> Iterator[Finding]:
-        """A note for each script that takes many tokens, and a warning for characters that get lost."""
-        for script, num_chars in self.characters.most_common():
-            rate = self.tokens[script] / num_chars
-            if num_chars >= FEWEST_CHARS_OF_SCRIPT and rate >= MANY_TOKENS_PER_CHAR:
-                yield Finding(
-                    code="vocabulary-fit",
-                    severity="note",
-                    message=f"{script}: {rate:.1f} tokens a character, over {num_chars} characters",
-                    hint="answers get long and slow; leave room in inputs.max_tokens and evaluation.decoding",
-                )
-        if self.lost:
-            shown = " ".join(character for character, _ in self.lost.most_common(10))
-            yield Finding(
-                code="character-unknown",
-                severity="warning",
-                message=f"the tokenizer cannot write {len(self.lost)} characters of the texts: {shown}",
-                hint="replace them in the texts: the model can never answer them",
-                count=sum(self.lost.values()),
-            )
-
-    def _has(self, character: str) -> bool:
-        if character not in self._known:
-            ids = self._tokenizer.encode(character)
-            self._known[character] = self._tokenizer.decode(ids).strip() == character.strip()
-        return self._known[character]
 
 
 def _by_script(text: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, overload
 
 import numpy as np
@@ -265,10 +265,5 @@ def _place(example: Example) -> str:
 
 def left_out(example: Example, error: OcrtuneError) -> Finding:
     """That an example cannot be used, and why."""
-    return Finding(
-        code=error.code,
-        severity="warning",
-        message=f"skipped: {error.message}",
-        where=error.where or _place(example),
-        hint=error.hint,
-    )
+    found = Finding.of_error(error, where=_place(example), severity="warning")
+    return replace(found, message=f"skipped: {found.message}")

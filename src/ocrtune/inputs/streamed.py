@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import overload
 
 from ocrtune.data import JsonTarget, build_example
@@ -150,14 +151,7 @@ class StreamedExamples(Sequence[ModelInputs]):
         tell = self._on_too_long if isinstance(error, SequenceTooLong) else self._on_error
         if tell is None:
             raise error
-        tell(
-            Finding(
-                code=error.code,
-                severity="warning",
-                message=f"skipped: {error.message}",
-                where=error.where or f"example {number}",
-                hint=error.hint,
-            )
-        )
+        found = Finding.of_error(error, where=f"example {number}", severity="warning")
+        tell(replace(found, message=f"skipped: {found.message}"))
         if self._limit is not None:
             self._limit.count(error.code)

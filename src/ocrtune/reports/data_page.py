@@ -16,6 +16,7 @@ from ocrtune.reports.bars import bar_chart
 from ocrtune.reports.pictures import data_uri
 from ocrtune.reports.wording import format_count, show_controls
 from ocrtune.sources import write_text_atomically
+from ocrtune.text import shorten
 
 PICTURES_PER_CODE = 6
 PICTURE_WIDTH_PX = 360
@@ -73,6 +74,7 @@ def write_data_page(
         ],
         charts=list(_charts(check)),
         suffixes=check.statistics.suffixes if check.statistics else {},
+        scripts=check.statistics.vocabulary if check.statistics else (),
         documents=check.statistics.largest_documents if check.statistics else {},
         groups=list(_groups(check, sources)),
     )
@@ -116,7 +118,7 @@ def _groups(check: DatasetCheck, sources: Sequence[Sequence[Page]]) -> Iterator[
         yield _Group(
             code=finding.code,
             severity=finding.severity,
-            message=_short(finding.message),
+            message=shorten(finding.message, MOST_SHOWN_CHARS),
             pages=[_show(place, sources, finding) for place in places[:PICTURES_PER_CODE]],
         )
 
@@ -132,11 +134,7 @@ def _show(place: PageAt, sources: Sequence[Sequence[Page]], finding: Finding) ->
     return _Shown(
         name=page.name,
         where=page.where or finding.where,
-        text=_short(show_controls(page.text or "")),
+        text=shorten(show_controls(page.text or ""), MOST_SHOWN_CHARS),
         picture=picture,
         problem=problem,
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_SHOWN_CHARS else f"{text[:MOST_SHOWN_CHARS]}…"

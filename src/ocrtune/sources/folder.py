@@ -139,7 +139,7 @@ class _PageMaker:
         try:
             said = self._text(image)
         except TextError as error:
-            self.findings.append(_as_finding(error))
+            self.findings.append(Finding.of_error(error))
             return
         yield from part_tiff(self._page(image, said), image)
 
@@ -195,12 +195,6 @@ def _several(image: Path, texts: Sequence[Path], folder: Path) -> SeveralTexts:
 
 def _choice_hint(folder: Path) -> str:
     return f"say which is meant, as in folder:{folder}?text=md; there are txt, md, json, gt.txt and none"
-
-
-def _as_finding(error: TextError) -> Finding:
-    return Finding(
-        code=error.code, severity="error", message=error.message, where=error.where, hint=error.hint
-    )
 
 
 def _shared_texts(texts: SideTexts) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from ocrtune.sources.jsonl import BrokenLine, take_path
+from ocrtune.text import shorten
 
 DATA_ROOT = "OCRTUNE_DATA_ROOT"
 """The environment variable that names folders, parted as in PATH, that paths and links may lead to besides."""
@@ -15,7 +16,6 @@ DATA_ROOT = "OCRTUNE_DATA_ROOT"
 _FILE_URL = "file://"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _DATA = re.compile(r"data:[^,]*,", re.IGNORECASE)
-_MOST_TOLD = 80
 _MOST_LETTERS = 4096
 """Systems open no longer path; the smallest page in base64 is longer."""
 
@@ -99,11 +99,6 @@ def leads_out(written: str, folder: Path, root: Path) -> bool:
     if "://" in written or PureWindowsPath(written).drive:
         return True
     return not is_inside(folder / written, root)
-
-
-def shorten(written: str) -> str:
-    """The begin of a text that may be megabytes long."""
-    return written if len(written) <= _MOST_TOLD else f"{written[:_MOST_TOLD]}…"
 
 
 def _outside(written: str, root: Path, path: Path) -> BrokenLine:

@@ -182,13 +182,7 @@ class PageWriter:
 
 def page_left_out(page: Page, error: OcrtuneError) -> Finding:
     """The finding that stands for a page which cannot be written."""
-    return Finding(
-        code=error.code,
-        severity="error",
-        message=error.message,
-        where=error.where or page.where or page.name,
-        hint=error.hint,
-    )
+    return Finding.of_error(error, where=page.where or page.name)
 
 
 def _content(source: ImageSource) -> tuple[str, bytes]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtune.progress import track
+from ocrtune.records import Finding
 from ocrtune.sources.encodings import UTF_8, find_encoding, read_raw_line, skip_raw_line
 from ocrtune.sources.json_text import KeyTwice, unique_keys, write_json
 
@@ -43,6 +44,10 @@ class BrokenLine(Exception):
         super().__init__(message)
         self.code = code
         self.hint = hint
+
+    def as_finding(self, where: str) -> Finding:
+        """What is wrong with a row, as the finding that stands for it."""
+        return Finding(code=self.code, severity="error", message=str(self), where=where, hint=self.hint)
 
 
 class OtherEncoding(BrokenLine):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -120,7 +121,7 @@ def read_manifest(path: Path) -> tuple[ManifestPages, list[Finding]]:
     """
     _refuse_list(path)
     index, problems = index_jsonl(path, lambda row, number: _page(path, row, number).name)
-    findings = [_as_finding(problem, path) for problem in problems]
+    findings = [_of_line(problem, path) for problem in problems]
     if findings and (not len(index.offsets) or findings[-1].code == READING_STOPPED):
         raise broken_lines(findings, path)
     if not len(index.offsets):
@@ -153,16 +154,11 @@ def broken_lines(findings: Sequence[Finding], path: Path) -> ManifestError:
     )
 
 
-def _as_finding(problem: Problem, path: Path) -> Finding:
+def _of_line(problem: Problem, path: Path) -> Finding:
     number, broken = problem
-    hint = other_encoding_hint("jsonl", path) if isinstance(broken, OtherEncoding) else broken.hint
-    return Finding(
-        code=broken.code,
-        severity="error",
-        message=str(broken),
-        where=f"{path}:{number}",
-        hint=hint or _EXAMPLE,
-    )
+    found = broken.as_finding(f"{path}:{number}")
+    hint = other_encoding_hint("jsonl", path) if isinstance(broken, OtherEncoding) else found.hint
+    return replace(found, hint=hint or _EXAMPLE)
 
 
 def _hint_of(findings: Sequence[Finding]) -> str:

@@ -138,17 +138,8 @@ class _Exporter:
         try:
             self._write([self._writable(page) for page in pages])
         except OcrtuneError as error:
-            where = error.where or pages[0].name
-            self.findings.append(
-                Finding(
-                    code=error.code,
-                    severity="error",
-                    message=error.message,
-                    where=where,
-                    hint=error.hint,
-                    count=len(pages),
-                )
-            )
+            found = Finding.of_error(error, where=pages[0].name)
+            self.findings.append(replace(found, count=len(pages)))
 
     def _writable(self, page: Page) -> Page:
         """A page without signs that XML cannot hold: before anything takes some of them for spaces."""

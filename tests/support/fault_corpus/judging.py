@@ -47,18 +47,9 @@ def check(case: Case, uri: str, folder: Path, family: Family) -> Sequence[Findin
     """The findings of `check`, or its error as the only one."""
     with case.conditions():
         try:
-            found = check_uri(uri, validation_uri=held_out_uri(case, folder), family=family).findings
-            # The PDFs of the corpus have a single line a page, and such pages do look the same.
-            return [each for each in found if case.kind != "pdfs" or each.code != "image-near-duplicate"]
+            return check_uri(uri, validation_uri=held_out_uri(case, folder), family=family).findings
         except OcrtuneError as error:
-            return [as_finding(error)]
-
-
-def as_finding(error: OcrtuneError) -> Finding:
-    """An error as the finding that says the same."""
-    return Finding(
-        code=error.code, severity="error", message=error.message, where=error.where, hint=error.hint
-    )
+            return [Finding.of_error(error)]
 
 
 def run_config(

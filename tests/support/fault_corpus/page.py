@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fault_corpus import CASES, Case, archives
-from fault_corpus.judging import as_finding, check, make
+from fault_corpus.judging import check, make
 from ocrtune.errors import OcrtuneError
 from ocrtune.families import get_family
 from ocrtune.records import Finding
@@ -87,7 +87,7 @@ def _archive_row(name: str, folder: Path) -> str:
     try:
         (told,) = import_pages([str(make_archive(own))], own / "out").findings
     except OcrtuneError as error:
-        told = as_finding(error)
+        told = Finding.of_error(error)
     message = _cell(told.message.replace(str(folder), "…"))
     return f"| {name.replace('-', ' ')} | `{told.code}` | {message} |"
 

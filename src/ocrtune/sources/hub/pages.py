@@ -11,10 +11,10 @@ from ocrtune.records import Finding, ImageSource, Page
 from ocrtune.sources.hub.columns import HubColumns
 from ocrtune.sources.hub.images import ImageFinder
 from ocrtune.sources.hub.rows import Rows
-from ocrtune.sources.image_paths import shorten
 from ocrtune.sources.jsonl import BrokenLine, take_label, take_text
 from ocrtune.sources.tables.chats import ChatPages
 from ocrtune.sources.tables.rows import Row
+from ocrtune.text import shorten
 
 
 class HubPages(Sequence[Page]):

@@ -17,7 +17,6 @@ from ocrtune.sources.hub.pages import HubPages, make_page
 from ocrtune.sources.hub.rows import Rows
 from ocrtune.sources.hub.streaming import read_stream, require_limit
 from ocrtune.sources.jsonl import BrokenLine
-from ocrtune.sources.tables.rows import as_finding
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -74,7 +73,7 @@ def _scan(rows: Rows, finder: ImageFinder) -> tuple[NDArray[np.int64], list[Find
             images = tuple(finder.find(file) or _UNREAD for file in finder.require(files))
             page, notes = make_page(cells, images, rows.columns, where)
         except BrokenLine as broken:
-            findings.append(as_finding(broken, where))
+            findings.append(broken.as_finding(where))
             continue
         numbers.append(number)
         findings += notes

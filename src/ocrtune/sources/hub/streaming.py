@@ -12,7 +12,6 @@ from ocrtune.sources.hub.images import ImageFile, ImageFinder
 from ocrtune.sources.hub.options import HubRequest
 from ocrtune.sources.hub.pages import make_page
 from ocrtune.sources.jsonl import BrokenLine
-from ocrtune.sources.tables.rows import as_finding
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -53,7 +52,7 @@ def read_stream(
             held += size
             page, notes = make_page({key: cells[key] for key in columns.light}, images, columns, where)
         except BrokenLine as broken:
-            findings.append(as_finding(broken, where))
+            findings.append(broken.as_finding(where))
             continue
         if held > MOST_HELD_BYTES:
             raise SourceError(

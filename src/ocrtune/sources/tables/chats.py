@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from ocrtune.families import FAMILIES
 from ocrtune.records import Finding, ImageSource, Page
-from ocrtune.sources.image_paths import shorten
 from ocrtune.sources.jsonl import BrokenLine, encodable, kind_of, take_label, take_path, take_text
 from ocrtune.sources.manifest import own_document
 from ocrtune.sources.tables.json_rows import first_object
 from ocrtune.sources.tables.rows import Row
+from ocrtune.text import shorten
 
 IMAGE_MARK = "<image>"
 

@@ -13,9 +13,9 @@ from typing import TextIO
 from ocrtune.errors import ManifestError
 from ocrtune.records import Finding
 from ocrtune.sources.encodings import find_encoding, other_encoding_hint
-from ocrtune.sources.image_paths import shorten
 from ocrtune.sources.tables.options import TableRequest
 from ocrtune.sources.tables.rows import Row, Table
+from ocrtune.text import shorten
 
 DELIMITERS = (",", ";", "\t", "|")
 """What is tried where the uri names no delimiter; of two that part the first row as well the earlier one is taken."""

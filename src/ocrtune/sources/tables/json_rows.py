@@ -12,7 +12,7 @@ from ocrtune.sources.encodings import find_encoding, other_encoding_hint
 from ocrtune.sources.json_text import KeyTwice, unique_keys
 from ocrtune.sources.jsonl import BrokenLine, OtherEncoding, kind_of, read_lines
 from ocrtune.sources.tables.options import TableRequest
-from ocrtune.sources.tables.rows import Row, Table, as_finding
+from ocrtune.sources.tables.rows import Row, Table
 
 MOST_LIST_BYTES = 256 * 2**20
 """A list is read whole, so it may not be larger; lines may be as many as they like."""
@@ -72,9 +72,9 @@ def _rows_of_lines(request: TableRequest) -> Iterator[Row | Finding]:
             yield Row(cells=line.parse(), name=f"{path.name}:{line.number}", where=where)
         except OtherEncoding as broken:
             broken.hint = other_encoding_hint(request.kind, path)
-            yield as_finding(broken, where)
+            yield broken.as_finding(where)
         except BrokenLine as broken:
-            yield as_finding(broken, where)
+            yield broken.as_finding(where)
 
 
 def _rows_of_list(request: TableRequest) -> Iterator[Row | Finding]:
@@ -84,7 +84,7 @@ def _rows_of_list(request: TableRequest) -> Iterator[Row | Finding]:
         if isinstance(cells, dict):
             yield Row(cells=cells, name=f"{path.name}#{number}", where=where)
         else:
-            yield as_finding(BrokenLine(f"{kind_of(cells)}, not an object"), where)
+            yield BrokenLine(f"{kind_of(cells)}, not an object").as_finding(where)
 
 
 def _load_list(request: TableRequest) -> list[object]:

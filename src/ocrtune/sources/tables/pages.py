@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocrtune.records import Page
-from ocrtune.sources.image_paths import find_image, shorten
+from ocrtune.sources.image_paths import find_image
 from ocrtune.sources.jsonl import BrokenLine, take_label, take_path, take_target, take_text
 from ocrtune.sources.manifest import own_document
 from ocrtune.sources.tables.columns import Columns
 from ocrtune.sources.tables.rows import Row
+from ocrtune.text import shorten
 
 
 class TablePages:

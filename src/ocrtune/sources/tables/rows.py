@@ -54,10 +54,5 @@ def make_pages(
         try:
             pages.append(make(row))
         except BrokenLine as broken:
-            findings.append(as_finding(broken, row.where))
+            findings.append(broken.as_finding(row.where))
     return pages, findings
-
-
-def as_finding(broken: BrokenLine, where: str) -> Finding:
-    """What is wrong with a row, as the finding that stands for it."""
-    return Finding(code=broken.code, severity="error", message=str(broken), where=where, hint=broken.hint)

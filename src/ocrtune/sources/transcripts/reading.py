@@ -79,7 +79,7 @@ class _Reader:
                 return
             layouts = READERS[found](path)
         except OcrtuneError as error:
-            self.findings.append(_as_finding(error, str(path)))
+            self.findings.append(_of_file(error, str(path)))
             return
         except OSError as error:
             self.findings.append(
@@ -145,7 +145,7 @@ class _Reader:
         try:
             return look_into(image)
         except OcrtuneError as error:
-            self.findings.append(_as_finding(error, where))
+            self.findings.append(_of_file(error, where))
             return None
 
     def _origin(self, layout: Layout, path: Path, image: ImageFacts, *, is_one_of_several: bool) -> Origin:
@@ -267,8 +267,8 @@ def _same_image(image: Path, where: str) -> Finding:
     )
 
 
-def _as_finding(error: OcrtuneError, where: str) -> Finding:
+def _of_file(error: OcrtuneError, where: str) -> Finding:
     told = (
         error.where if error.where.startswith(where) else f"{error.where} ({where})" if error.where else where
     )
-    return Finding(code=error.code, severity="error", message=error.message, where=told, hint=error.hint)
+    return replace(Finding.of_error(error), where=told)

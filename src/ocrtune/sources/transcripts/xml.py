@@ -10,6 +10,7 @@ from lxml import etree, html
 
 from ocrtune.errors import TranscriptError, UnsafeXml
 from ocrtune.sources.transcripts.layout import FEWEST_CORNERS, NOWHERE, Format, Notes, Points
+from ocrtune.text import shorten
 
 MOST_BYTES = 64 * 2**20
 """A page of a newspaper with a box for every letter has about 20 MiB."""
@@ -151,7 +152,7 @@ def points(text: str | None, notes: Notes, *, at: str, fewest: int = FEWEST_CORN
         return NOWHERE
     values = [number(part) for part in parts]
     if None in values or len(values) % 2 or len(values) < 2 * fewest:
-        shown = text if text is None or len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004 - fits a line
+        shown = None if text is None else shorten(text, 40)
         notes.add("points-unreadable", "warning", f"no list of points: {shown!r}", at=at)
         return NOWHERE
     return np.array(values, dtype=np.float64).reshape(-1, 2)
