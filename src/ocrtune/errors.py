@@ -21,6 +21,7 @@
     │   ├── ShardError                    a shard, or a page in it, is broken or not as it was
     │   └── SynthError                    synthetic pages lack texts, fonts or a known degradation
     ├── InputsError                       an example cannot be turned into model inputs
+    │   ├── ImageLeaked                   an image to learn from is held out as well
     │   ├── ModeError                     no such mode, or a mode the family cannot see
     │   ├── TokenizerError                no tokenizer, or one without the family's special tokens
     │   ├── SeveralImagesError            the family takes one image per example (in this mode)

@@ -14,7 +14,7 @@ CLASSES = {
 
 PUBLIC = """
 ArchiveError ArchiveUnsafe BatchError BosDoubled CheckpointError ConfigError DuplicateGlobalView EosMissing EvaluationError ExportError
-Float16Trainable GradientAuditError GridMismatch GridSwapped HeicUnreadable ImageCount ImageError ImageTensorNot4D ImageTooLarge ImagesMissing
+Float16Trainable GradientAuditError GridMismatch GridSwapped HeicUnreadable ImageCount ImageError ImageLeaked ImageTensorNot4D ImageTooLarge ImagesMissing
 ImagesNotTuples InputIdsShape InputsError LabelsAllIgnored LabelsOnImageTokens LabelsOnPadding LabelsOnPrompt
 LabelsShape LabelsShifted ManifestError MissingDependency ModeError NonFiniteLoss NotJson OcrtuneError PdfError PdfPageSize
 PixelValuesUnexpected PrecisionError PrecisionUnavailable PredictionError SequenceMaskMisplaced SequenceMaskMissing SequenceMaskNotBool
