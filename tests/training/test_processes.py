@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from tiny_shards import write_tars
 
 from ocrtune.config import write_config
 from ocrtune.training import train
+from ocrtune.training.trainer import OcrTrainer
 
 START = "from ocrtune.cli import main; main()"
 
@@ -109,3 +111,11 @@ def test_two_processes_learn_every_page_of_shards_once_an_epoch_and_list_a_broke
     assert (row["pages"], row["examples_seen"]) == (24, 48)
     materials = json.loads((tmp_path / "run" / "materials.json").read_text())
     assert materials["workers_of_all_devices"] == "2"
+
+
+def test_a_process_that_is_not_to_save_writes_no_checkpoint(tmp_path):
+    # The Trainer asks each process to save; two that write one file fall over each other.
+    trainer = OcrTrainer.__new__(OcrTrainer)
+    trainer.args = SimpleNamespace(should_save=False, output_dir=str(tmp_path))
+    trainer._save(str(tmp_path / "checkpoint"))
+    assert not list(tmp_path.iterdir())

@@ -255,6 +255,9 @@ class OcrTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Ocrtune's checkpoint; what the Trainer saves it cannot load back (transformers 5.23)."""
+        # The Trainer calls this in every process, and leaves it to be decided here who writes.
+        if not self.args.should_save:
+            return
         folder = Path(self.args.output_dir if output_dir is None else output_dir)
         self._save_weights(
             self.accelerator.unwrap_model(self.model), folder, self.state.global_step, self._last_cer
