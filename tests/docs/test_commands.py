@@ -20,6 +20,7 @@ PAGES = (
     "README.md",
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
+    "docs/guides/structures.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",
@@ -75,6 +76,8 @@ def workplace(tmp_path_factory):
     for name in ("manifest", "test"):
         write_manifest(folder / "data" / f"{name}.jsonl", few)
     shutil.copytree(samples / "images", folder / "data" / "images")
+    fact = {"pdf": few[0]["image"], "page": 1, "id": "a", "type": "absent", "text": "not on this page"}
+    write_manifest(folder / "facts.jsonl", [fact])
     shutil.copy(samples / "images" / few[0]["image"].removeprefix("images/"), folder / "page.png")
     torch.save(make_batch(), folder / "batch.pt")
     write_batch(make_batch(), folder / "batch.safetensors")

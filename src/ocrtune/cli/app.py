@@ -12,6 +12,7 @@ from ocrtune.cli import (
     evaluate,
     export,
     export_data,
+    facts,
     importing,
     predict,
     sample,
@@ -44,6 +45,7 @@ app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
+app.command("facts")(facts.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
