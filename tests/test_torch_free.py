@@ -20,6 +20,7 @@ TORCH_FREE = (
     "transcription",
     "inputs",
     "reports",
+    "review",
     "cli",
 )
 

@@ -68,6 +68,8 @@
     ├── PredictionError                   pages cannot be predicted
     ├── EvaluationError                   predictions and references do not match up
     ├── ExportError                       an export is incomplete or differs from its checkpoint
+    ├── ReviewError                       a review cannot be opened, saved or exported
+    │   └── ReviewItemMissing             it has no item of that number
     └── MissingDependency                 an optional package is not installed
 
 A user's mistake is always one of these; anything else that escapes is a bug of ocrtune's.
@@ -515,6 +517,18 @@ class ExportError(OcrtuneError):
     """An export is incomplete, or differs from the checkpoint it was made of."""
 
     code = "export"
+
+
+class ReviewError(OcrtuneError):
+    """A review cannot be opened, saved or exported."""
+
+    code = "review"
+
+
+class ReviewItemMissing(ReviewError):
+    """A review has no item of that number."""
+
+    code = "review-item-missing"
 
 
 class MissingDependency(OcrtuneError):

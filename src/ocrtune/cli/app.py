@@ -15,6 +15,7 @@ from ocrtune.cli import (
     facts,
     importing,
     predict,
+    review,
     sample,
     show,
     split,
@@ -46,6 +47,7 @@ app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("facts")(facts.command)
+app.command("review")(review.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
