@@ -99,8 +99,8 @@ def teds(reference: str, prediction: str, *, structure_only: bool = False, keep_
 def score_tables(references: Sequence[str], predictions: Sequence[str]) -> TableScores:
     """Both values for all tables of a page, each a mean over pairs; a table without a partner counts 0.
 
-    Tables are paired in the order they stand in, so that their texts are most alike. Groups of rows are left out, as
-    OmniDocBench does: the families write none, and Markdown has none.
+    Tables are paired in the order they stand in, so that their texts are most alike. Groups of rows are left out
+    (OmniDocBench leaves out `thead` alone): the families write none, and Markdown has none.
 
     Args:
         references: HTML of each table, one at least.
