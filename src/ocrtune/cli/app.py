@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from ocrtune.cli import (
     check,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -44,6 +45,7 @@ app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
