@@ -55,6 +55,7 @@ def numbers() -> str:
         synth_part(read("synth")),
         streaming_part(read("streaming")),
         million_part(read("million_rows")),
+        evaluation_part(read("evaluate")),
     )
     return "\n" + "\n".join(parts) + "\n"
 
@@ -157,6 +158,19 @@ def million_part(result: Mapping[str, Any]) -> str:
 interpreter with the package.
 
 {table(heads, rows, left=1)}"""
+
+
+def evaluation_part(result: Mapping[str, Any]) -> str:
+    """What scoring costs."""
+    rows = [
+        ("CER, WER and all other counts", f"{result['scoring_s']}"),
+        ("intervals of CER and WER", f"{result['intervals_s']}"),
+        ("confusions", f"{result['confusions_s']}"),
+    ]
+    return f"""**Scoring {result["pages"]:,} pages** (`python benchmarks/evaluate.py`) of {result["mean_chars"]:,} characters with {result["cer"]:.1%} errors, one core, processor
+time: {result["pages_per_s"]:,} pages a second; jiwer, CER and WER alone, {result["jiwer_pages_per_s"]:,}.
+
+{table(("step", "s"), rows, left=1)}"""
 
 
 def streaming_part(result: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ Page → Example → ModelInputs → Prediction → PageScore; a Finding may be 
 Sizes are (width, height) in pixels, grids are (columns, rows), token positions count from 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -248,6 +248,12 @@ class PageScore:
         num_prediction_words: Length of the prediction in words.
         word_edits: Levenshtein distance in words.
         runaway: Longer than twice the reference, or cut by the length limit.
+        num_reference_graphemes: Length of the reference in grapheme clusters, what readers take for characters.
+        num_prediction_graphemes: Length of the prediction in grapheme clusters.
+        grapheme_edits: Levenshtein distance in grapheme clusters.
+        num_shared_words: Words that both have, in whatever order, each as often as in the one that has it less often.
+        repeated: The prediction says the same over and over where the reference does not.
+        structures: Name → measure from 0 to 1 of what is no running text, such as `teds`, where the page has it.
     """
 
     image: str
@@ -260,6 +266,22 @@ class PageScore:
     num_prediction_words: int
     word_edits: int
     runaway: bool
+    num_reference_graphemes: int = 0
+    num_prediction_graphemes: int = 0
+    grapheme_edits: int = 0
+    num_shared_words: int = 0
+    repeated: bool = False
+    structures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> bool:
+        """Both texts are the same."""
+        return self.char_edits == 0
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was predicted where something stands."""
+        return self.num_reference_chars > 0 and self.num_prediction_chars == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,27 @@ def run(*arguments: str):
 def test_json_is_one_object_with_the_known_keys(predictions):
     result = run(predictions, "--reference", "builtin", "--json")
     printed = json.loads(result.stdout)
-    assert list(printed) == ["pages", "cer", "wer", "ned", "runaway_rate", "normalization", "findings"]
+    assert list(printed) == [
+        "pages",
+        "cer",
+        "wer",
+        "ned",
+        "grapheme_cer",
+        "bag_of_words_f1",
+        "text_edit_distance",
+        "exact_rate",
+        "runaway_rate",
+        "empty_rate",
+        "repetition_rate",
+        "structures",
+        "normalization",
+        "intervals",
+        "explanation",
+        "normalizations",
+        "slices",
+        "confusions",
+        "findings",
+    ]
     assert printed["pages"] == 257
     assert set(printed["cer"]) == {"micro", "macro", "median", "clipped"}
     assert printed["cer"]["micro"] > 0.5
@@ -75,6 +95,50 @@ def test_scores_of_each_page_are_written(predictions, tmp_path):
     assert len(rows) == 257
     assert {"image", "char_edits", "cer"} <= set(rows[0])
     assert "scores of each page" in result.stderr
+
+
+def test_a_folder_gets_everything_that_a_report_needs(predictions, tmp_path):
+    result = run(predictions, "-r", "builtin", "-n", "trim", "-n", "fold", "--out", str(tmp_path / "scores"))
+    written = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    assert (written["kind"], written["version"], written["reference"]) == ("evaluation", 1, "builtin")
+    assert written["normalizations"][0]["cer"]["micro"] == 0
+    assert written["command"].startswith("ocrtune ")
+    assert len((tmp_path / "scores" / "pages.jsonl").read_text().splitlines()) == 257
+    assert "scores, and scores of each page" in result.stderr
+
+
+def test_the_table_has_intervals_slices_and_each_normalisation(predictions):
+    result = run(predictions, "-r", "builtin", "-n", "trim", "-n", "fold+quotes", "--by", "document")
+    for words in (
+        "95% intervals by bootstrap over 6 documents",
+        "CER by document (pages)",
+        "CER by normalisation",
+        "normalised: fold+quotes (unicode NFC, whitespace trim, case fold, pairs 17",
+        "left out as no reading of their reference ",
+        "exact ",
+        "OmniDocBench text edit distance",
+    ):
+        assert words in result.stdout
+
+
+def test_a_runaway_page_is_explained(tmp_path):
+    rows = [{"image": page.name, "text": page.text} for page in read_pages("builtin")]
+    rows[3]["text"] += " the works of the enemy" * 400
+    write_jsonl(tmp_path / "p.jsonl", rows)
+    result = run(str(tmp_path / "p.jsonl"), "-r", "builtin")
+    assert "1 of 257 pages ran away and makes 100% of all edits" in result.stdout
+    assert "without it 0.0%" in result.stdout
+    assert "ran away 0.4%, empty 0.0%, repeating 0.4%" in result.stdout
+
+
+def test_several_processes_give_the_same_numbers(predictions):
+    one, two = (run(predictions, "-r", "builtin", "--json", "--workers", n).stdout for n in ("1", "2"))
+    assert json.loads(one) == json.loads(two)
+
+
+def test_names_and_single_options_cannot_both_say_what_is_made_equal(predictions):
+    with pytest.raises(EvaluationError, match="--normalization and --case"):
+        run(predictions, "-r", "builtin", "-n", "trim", "--case", "fold")
 
 
 def test_a_mistake_is_raised_for_the_command_line_to_report(tmp_path):

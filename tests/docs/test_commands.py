@@ -21,6 +21,7 @@ PAGES = (
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/structures.md",
+    "docs/guides/evaluate-and-compare.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",

@@ -121,3 +121,17 @@ def test_a_manifest_that_names_images_with_folders_matches_as_written(tmp_path):
     write_jsonl(tmp_path / "m.jsonl", [{"image": "x/../a.png", "text": "abc"}])
     write_jsonl(tmp_path / "p.jsonl", [{"image": "x/../a.png", "text": "abc"}])
     assert evaluate(tmp_path / "p.jsonl", str(tmp_path / "m.jsonl")).scorecard.cer.micro == 0
+
+
+def test_tables_are_scored_where_a_page_has_one_whatever_is_normalised():
+    table = "Guns\n\n<table><tr><td>a</td><td>{}</td></tr></table>"
+    pages = [page("1", table.format("46")), page("2")]
+    answers = [answer("1", table.format("45")), answer("2")]
+    also = [Normalization(whitespace="collapse")]
+    evaluation = evaluate_predictions(answers, pages, also=also)
+    # Half of the letters of one of three nodes below the table.
+    assert evaluation.scores[0].structures["teds"] == pytest.approx(1 - 0.5 / 3)
+    assert evaluation.scores[0].structures["order_ned"] == 0
+    assert evaluation.scores[1].structures == {}
+    assert evaluation.scorecard.structures["teds"].pages == 1
+    assert evaluation.others[0][0].structures == {}

@@ -1,5 +1,5 @@
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean, median
 
 import jiwer
@@ -95,7 +95,13 @@ def test_equal_texts_score_0_in_every_way(texts):
 @pytest.mark.parametrize(("prediction", "rate"), [("", 0.0), ("abc def", 1.0)])
 def test_a_rate_over_an_empty_reference_is_0_or_1(prediction, rate):
     (score,) = scores_of([("", prediction)])
-    assert asdict(rate_page(score)) == {"cer": rate, "wer": rate, "ned": rate}
+    assert asdict(rate_page(score)) == {
+        "cer": rate,
+        "wer": rate,
+        "ned": rate,
+        "grapheme_cer": rate,
+        "bag_of_words_f1": 1 - rate,
+    }
     assert card_of([("", prediction)]).cer.micro == rate
 
 
@@ -124,7 +130,56 @@ def test_no_pages_have_no_scores():
 
 def test_the_printed_card_has_the_keys_it_is_known_by():
     printed = card_of([("a", "b")]).as_dict()
-    assert list(printed) == ["pages", "cer", "wer", "ned", "runaway_rate", "normalization"]
-    for name in ("cer", "wer", "ned"):
+    assert list(printed) == [
+        "pages",
+        "cer",
+        "wer",
+        "ned",
+        "grapheme_cer",
+        "bag_of_words_f1",
+        "text_edit_distance",
+        "exact_rate",
+        "runaway_rate",
+        "empty_rate",
+        "repetition_rate",
+        "structures",
+        "normalization",
+    ]
+    for name in ("cer", "wer", "ned", "grapheme_cer"):
         assert list(printed[name]) == ["micro", "macro", "median", "clipped"]
     assert printed["normalization"] == {"unicode": "NFC", "whitespace": "collapse", "case": "keep"}
+
+
+def test_shares_of_pages_are_told():
+    card = card_of([("abc", "abc"), ("abc", ""), ("", ""), ("ab cd", "cd ab")])
+    assert card.exact_rate == 0.5
+    assert card.empty_rate == 0.25
+    assert card.repetition_rate == card.runaway_rate == 0
+
+
+def test_a_bag_of_words_knows_no_order_but_counts():
+    card = card_of([("to be or not to be", "be be or not to")])
+    # Shared are to, be twice, or, not: 5 of 6 and 5 of 5.
+    assert card.bag_of_words_f1 == pytest.approx(2 * 5 / 11)
+    # And of the three a only as many as the reference has.
+    assert card_of([("a b", "a a a b")]).bag_of_words_f1 == pytest.approx(2 * 2 / 6)
+    assert card_of([("one two three", "three two one")]).bag_of_words_f1 == 1
+
+
+def test_omnidocbench_text_edit_distance_is_edits_by_the_longer_text_averaged_over_pages():
+    # As OmniDocBench has it: by page, edits over the longer of both texts, then the mean.
+    card = card_of([("abcd", "abXd"), ("ab", "abcdefgh"), ("abcdefghij", "")])
+    assert card.text_edit_distance == pytest.approx(fmean([1 / 4, 6 / 8, 10 / 10]))
+
+
+def test_structures_are_averaged_over_the_pages_that_have_them():
+    one, other, third = scores_of([("a", "a"), ("b", "b"), ("c", "c")])
+    with_tables = [
+        replace(one, structures={"teds": 0.5}),
+        replace(other, structures={"teds": 1.0, "box_f1": 0.2}),
+    ]
+    card = summarize([*with_tables, third], WORDS)
+    assert card.as_dict()["structures"] == {
+        "teds": {"mean": 0.75, "pages": 2},
+        "box_f1": {"mean": 0.2, "pages": 1},
+    }

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from ocrtune.cli import (
     check,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -48,6 +49,7 @@ app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("facts")(facts.command)
 app.command("review")(review.command)
+app.command("compare")(compare.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)

@@ -69,6 +69,22 @@ def script_of(character: str) -> str:
     return _CJK.get(first.partition("-")[0], first.capitalize())
 
 
+def are_look_alikes(one: str, other: str) -> bool:
+    """Whether two letters of different scripts look the same, such as Latin a and Cyrillic а."""
+    return _REPLACED.get((script_of(one), script_of(other)), {}).get(one) == other
+
+
+def main_script(text: str) -> str:
+    """The script of most letters of a text; `Common` where there are none."""
+    if text.isascii():
+        return "Latin" if any(map(str.isalpha, text)) else COMMON
+    counts: Counter[str] = Counter()
+    for character, count in Counter(text).items():
+        counts[script_of(character)] += count
+    del counts[COMMON]
+    return max(counts, key=lambda script: (counts[script], script)) if counts else COMMON
+
+
 def find_mixed_words(text: str) -> Iterator[MixedWord]:
     """Words that could be written wholly in one script with letters that look the same."""
     if text.isascii():

@@ -40,22 +40,6 @@ def score_structures(reference: str, prediction: str) -> dict[str, float]:
     return dict(score for measure in _MEASURES for score in measure(reference, prediction))
 
 
-def omnidocbench_overall(*, text_ned: float, teds: float, cdm: float) -> float:
-    """The overall score of OmniDocBench v1.5, of 0 to 100, from its three parts.
-
-    CDM, which compares rendered formulas, is not computed by ocrtune: `formula_ned` is another measure and must not
-    stand in for it. Without a CDM from elsewhere there is no overall score.
-
-    Source: the README of OmniDocBench; rows of its table are recomputed in tests/evaluation/test_structures.py.
-
-    Args:
-        text_ned: Mean edit distance of texts by the longer one, 0 to 1.
-        teds: Mean TEDS, 0 to 1.
-        cdm: Mean CDM of formulas, 0 to 1.
-    """
-    return ((1 - text_ned) * 100 + teds * 100 + cdm * 100) / 3
-
-
 def _tables(reference: str, prediction: str) -> Iterator[tuple[str, float]]:
     tables = find_tables(reference)
     if tables:

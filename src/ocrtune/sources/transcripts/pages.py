@@ -249,9 +249,11 @@ class _Maker:
 
     def _text(self, region: Region) -> str:
         target = self._options.target
+        if target == "plain":
+            return _plain_text(region)
         if region.cells:
-            return table_rows(region.cells) if target == "plain" else table_html(region.cells)
-        if region.kind == "table" and target != "plain":
+            return table_html(region.cells)
+        if region.kind == "table":
             self._note(
                 "table-without-cells", "note", "the file tells no rows and columns of a table; it is read as lines",
                 at=region.id,
@@ -267,6 +269,18 @@ class _Maker:
     def _note(self, code: str, severity: Severity, message: str, *, at: str = "", hint: str = "") -> None:
         where = f"{self._origin.where}#{at}" if at else self._origin.where
         self.findings.append(Finding(code=code, severity=severity, message=message, where=where, hint=hint))
+
+
+def plain_text(layout: Layout) -> str:
+    """The text of a whole page: a line for each line, a blank one between regions; empty where nothing was read."""
+    texts = (_plain_text(region) for region in layout.regions if has_text(region))
+    return "\n\n".join(texts)
+
+
+def _plain_text(region: Region) -> str:
+    if region.cells:
+        return table_rows(region.cells)
+    return "\n".join([line.text for line in region.lines if line.text] or [region.text or ""])
 
 
 def table_html(cells: Sequence[Cell]) -> str:
