@@ -70,9 +70,7 @@ def formula_ned(references: Sequence[str], predictions: Sequence[str]) -> float:
     Formulas are paired in the order they stand in, so that they are most alike; one without a partner counts with all
     its tokens. 0 where there are no formulas.
     """
-    wanted, found = _as_letters(
-        [tokens_of(each) for each in references], [tokens_of(each) for each in predictions]
-    )
+    wanted, found = _as_letters(_with_tokens(references), _with_tokens(predictions))
     num_wanted, num_found = within_limit(wanted, found)
     similarities = cdist(
         wanted[:num_wanted], found[:num_found], scorer=Levenshtein.normalized_similarity, dtype=np.float32
@@ -84,6 +82,11 @@ def formula_ned(references: Sequence[str], predictions: Sequence[str]) -> float:
         found, [other for _, other in pairs]
     )
     return (edits + alone) / (length + alone) if length + alone else 0.0
+
+
+def _with_tokens(formulas: Sequence[str]) -> list[list[str]]:
+    """The tokens of each formula; one that says nothing, such as `{}`, is none."""
+    return [tokens for formula in formulas if (tokens := tokens_of(formula))]
 
 
 def _find(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
