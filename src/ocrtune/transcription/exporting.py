@@ -77,17 +77,33 @@ def export_pages(
             "the folder holds files already", where=str(folder), hint="take another one, or --overwrite"
         )
     source = read_source(uri)
-    exporter = _Exporter(folder, to)
-    exporter.findings += source.findings
+    findings = list(source.findings)
     pages = list(source.pages)
     if predictions is not None:
-        pages, findings = match_predictions(pages, read_predictions(predictions))
-        exporter.findings += findings
+        pages, unmatched = match_predictions(pages, read_predictions(predictions))
+        findings += unmatched
+    exported = write_transcriptions(pages, folder, to=to, findings=findings)
+    if not exported.files:
+        told = "\n".join(f"  - {finding.message}" for finding in exported.findings[:5])
+        raise ExportError(f"no page is left to write\n{told}", where=uri)
+    return exported
+
+
+def write_transcriptions(
+    pages: Sequence[Page], folder: Path, *, to: Format, findings: Sequence[Finding] = ()
+) -> Exported:
+    """Write the texts of pages as `export_pages` does, whatever lies in the folder.
+
+    Args:
+        pages: With the texts that are to be written.
+        folder: Made if it is missing.
+        to: The format.
+        findings: Those there are already; what could not be written comes behind them.
+    """
+    exporter = _Exporter(folder, to)
+    exporter.findings += findings
     for group in track(_group(pages, to), "writing files"):
         exporter.write(group)
-    if not exporter.files:
-        told = "\n".join(f"  - {finding.message}" for finding in gather_findings(exporter.findings)[:5])
-        raise ExportError(f"no page is left to write\n{told}", where=uri)
     return Exported(
         folder=folder,
         files=tuple(exporter.files),
