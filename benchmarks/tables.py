@@ -54,6 +54,7 @@ def numbers() -> str:
         encoding_part(read("encode")),
         synth_part(read("synth")),
         streaming_part(read("streaming")),
+        predicting_part(read("predict")),
         million_part(read("million_rows")),
         evaluation_part(read("evaluate")),
     )
@@ -183,6 +184,20 @@ def streaming_part(result: Mapping[str, Any]) -> str:
     return f"""**Shards** (`python benchmarks/streaming.py`), one core, {result["pages"]:,} lines of {result["mean_image_bytes"]:,} bytes.
 
 {table(heads, rows, left=2)}"""
+
+
+def predicting_part(result: Mapping[str, Any]) -> str:
+    """How fast pages are read by a model, in batches and alone."""
+    names = {"alone": "1", "batched": str(result["batch_size"])}
+    rows = [
+        (names[way], f"{speed:.1f}", f"{result['ratio'] if way == 'batched' else 1:.1f}×")
+        for way, speed in result["pages_per_s"].items()
+    ]
+    heads = ("pages in a batch", "pages a second", "beside one")
+    return f"""**Prediction** (`python benchmarks/predict.py`), the small model on one core, {result["pages"]} lines with answers of
+{result["answer_tokens"]["mean"]:.0f} tokens in the mean, median of {len(result["rounds"]["ratio"])} rounds; both ways read the same texts.
+
+{table(heads, rows, left=1)}"""
 
 
 def synth_part(result: Mapping[str, Any]) -> str:

@@ -11,10 +11,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -59,18 +62,40 @@ def track(
         yield from _track_in_lines(items, description, total, size)
 
 
-def bar_columns() -> tuple[
-    TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn | TimeRemainingColumn, ...
-]:
-    """The columns every bar of ocrtune has: what, bar, count, time gone, time left."""
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """The columns every bar of ocrtune has: what, bar, count, speed, time gone, time left."""
     return (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        SpeedColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+
+
+class SpeedColumn(ProgressColumn):
+    """Items a second, or seconds an item where they take longer than one."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of late, else of all, once it is known."""
+        speed = task.finished_speed or task.speed
+        return Text(_speed(speed) if speed else "")
+
+
+def _speed(per_s: float) -> str:
+    return f"{per_s:.1f}/s" if per_s >= 1 else f"{1 / per_s:.1f} s each"
+
+
+def _in_words(done: int, total: int | None, elapsed_s: float) -> str:
+    """`40 of 200, 20 s, 2.0/s, 80 s left`; without the end where nobody knows it."""
+    words = [f"{done}" if total is None else f"{done} of {total}", f"{elapsed_s:.0f} s"]
+    if done:
+        words.append(_speed(done / elapsed_s))
+    if done and total is not None:
+        words.append(f"{elapsed_s / done * (total - done):.0f} s left")
+    return ", ".join(words)
 
 
 def _track_on_terminal(
@@ -92,7 +117,6 @@ def _track_in_lines(
         now = time.monotonic()
         if now - said >= PLAIN_LINE_EVERY_S:
             said = now
-            of_total = "" if total is None else f" of {total}"
-            say(f"{description}: {done}{of_total}, {now - start:.0f} s")
+            say(f"{description}: {_in_words(done, total, now - start)}")
         yield item
         done += size(item)

@@ -212,6 +212,65 @@ class ModelInputs:
         return len(self.input_ids)
 
 
+StopReason = Literal["eos", "length", "repetition"]
+"""Why an answer ended: by itself, at its length limit, or because it had fallen into a loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsureSpan:
+    """The part of an answer that the model was least sure of.
+
+    Attributes:
+        logprob: Mean log-probability of its tokens.
+        start: Its first character in the answer, from 0.
+        end: One past its last character.
+        text: What stands there.
+    """
+
+    logprob: float
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextBox:
+    """A text that an answer gives a place.
+
+    Attributes:
+        label: As the model wrote it, such as `title`.
+        text: What stands there.
+        box: Left, top, right and bottom in pixels of the upright image.
+    """
+
+    label: str
+    text: str
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a page that was read more than once.
+
+    Attributes:
+        mode: The mode its image was cut in.
+        no_repeat_ngram_tokens: Of the guard.
+        window_tokens: Of the guard.
+        stop: Why the answer ended.
+        num_tokens: Tokens generated.
+        mean_logprob: Mean log-probability of its tokens.
+        kept: Whether the row has this answer.
+    """
+
+    mode: str
+    no_repeat_ngram_tokens: int
+    window_tokens: int
+    stop: StopReason
+    num_tokens: int
+    mean_logprob: float
+    kept: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What the model answered for one page.
@@ -220,17 +279,29 @@ class Prediction:
         image: The page's name; the field by which predictions and references are matched.
         text: The answer without EOS and padding; tables and boxes keep their special tokens.
         num_tokens: Tokens generated, EOS included.
-        truncated: The length limit cut the answer: EOS never came.
+        truncated: EOS never came: the length limit cut the answer, or it was stopped in a loop.
+        stop: Why the answer ended; None where nobody wrote it down.
+        mean_logprob: Mean natural log-probability of its tokens, EOS included, before the guard; None as above.
+        lowest_span: Where the model was least sure; None as above, and for an answer without letters.
+        seconds: The page's share of the time its batches took to decode; differs from run to run and is not compared.
+        boxes: Texts with places, for answers that give places.
+        attempts: What was tried, in order, for a page that was read more than once.
     """
 
     image: str
     text: str
     num_tokens: int = 0
     truncated: bool = False
+    stop: StopReason | None = None
+    mean_logprob: float | None = None
+    lowest_span: UnsureSpan | None = None
+    seconds: float | None = field(default=None, compare=False)
+    boxes: tuple[TextBox, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """The row written to `predictions.jsonl`."""
-        return asdict(self)
+        """The row written to `predictions.jsonl`, without what nobody knows and lists of nothing."""
+        return {name: value for name, value in asdict(self).items() if value is not None and value != ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

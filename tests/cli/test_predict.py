@@ -1,12 +1,13 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from ocrtune.cli.predict import command
-from ocrtune.errors import ImageError, MissingDependency
+from ocrtune.errors import ImageError, InputsError, MissingDependency
 
 app = typer.Typer()
 app.command()(command)
@@ -63,7 +64,11 @@ def test_json_is_one_object_and_the_rows_lie_in_the_file(model, scans, tmp_path)
     }
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
-    assert all(row.keys() == {"image", "text", "num_tokens", "truncated"} for row in rows)
+    assert all(
+        row.keys()
+        == {"image", "text", "num_tokens", "truncated", "stop", "mean_logprob", "lowest_span", "seconds"}
+        for row in rows
+    )
 
 
 def test_people_are_told_on_stderr_alone(model, scans, tmp_path):
@@ -78,6 +83,32 @@ def test_one_image_is_a_source_too(model, scans, tmp_path):
     out = tmp_path / "predictions.jsonl"
     run(model, scans / "1.png", "-o", out, "--max-new-tokens", 2, "--device", "cpu", "--prompt", "markdown")
     assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["txt", "md", "json", "page", "alto", "hocr", "pdf"])
+def test_files_of_documents_lie_beside_the_rows(model, scans, tmp_path, form):
+    out = tmp_path / "read"
+    options = ("--max-new-tokens", 2, "--device", "cpu", "--format", form, "--json")
+    result = run(model, scans / "0.png", scans / "2.png", "-o", out, *options)
+    told = json.loads(result.stdout)
+    assert told["predictions"] == str(out / "predictions.jsonl")
+    assert len(told["files"]) == 2
+    assert all(Path(file).stat().st_size for file in told["files"])
+    assert f"2 files written: {out}" in result.stderr
+
+
+def test_several_sources_and_stdin_are_read(model, scans, tmp_path):
+    listed = f"{scans / '0.png'}\n{scans / '1.png'}\n"
+    arguments = [str(model), "-", str(scans / "2*.png"), "-o", str(tmp_path / "p.jsonl"), "--device", "cpu"]
+    result = CliRunner().invoke(app, [*arguments, "--max-new-tokens", "2"], input=listed)
+    assert result.exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["image"] for row in rows] == [(scans / f"{number}.png").as_posix() for number in range(3)]
+
+
+def test_a_family_of_single_pages_says_so(model, scans, tmp_path):
+    with pytest.raises(InputsError, match="one page at a time"):
+        run(model, scans, "-o", tmp_path / "p.jsonl", "--documents", "--device", "cpu")
 
 
 def test_a_broken_page_stops_or_is_skipped(model, scans, tmp_path):

@@ -1,17 +1,37 @@
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtune.errors import EvaluationError
 from ocrtune.evaluation import read_predictions, write_predictions
-from ocrtune.records import Prediction
+from ocrtune.records import Attempt, Prediction, StopReason, TextBox, UnsureSpan
 
+numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(
     st.lists(
-        st.builds(Prediction, image=texts, text=texts, num_tokens=st.integers(0), truncated=st.booleans())
+        st.builds(
+            Prediction,
+            image=texts,
+            text=texts,
+            num_tokens=st.integers(0),
+            truncated=st.booleans(),
+            stop=st.none() | st.sampled_from(get_args(StopReason)),
+            mean_logprob=st.none() | numbers,
+            lowest_span=st.none() | st.builds(UnsureSpan, logprob=numbers, text=texts),
+            seconds=st.none() | numbers,
+            boxes=st.lists(st.builds(TextBox, label=texts, text=texts), max_size=2).map(tuple),
+            attempts=st.lists(
+                st.builds(
+                    Attempt, mode=texts, stop=st.sampled_from(get_args(StopReason)), mean_logprob=numbers
+                ),
+                max_size=2,
+            ).map(tuple),
+        )
     )
 )
 def test_what_was_written_is_read(tmp_path_factory, predictions):
@@ -38,6 +58,12 @@ def test_image_and_text_are_enough_and_other_keys_are_left_alone(tmp_path):
         ('{"image": "a", "text": "", "num_tokens": -1}', "line 2: `num_tokens` is -1, not a count"),
         ('{"image": "a", "text": "", "num_tokens": true}', "line 2: `num_tokens` is True, not a count"),
         ('{"image": "a", "text": "", "truncated": 1}', "line 2: `truncated` is a number, not true or false"),
+        (
+            '{"image": "a", "text": "", "stop": "tired"}',
+            "line 2: `stop` is not one of eos, length, repetition",
+        ),
+        ('{"image": "a", "text": "", "mean_logprob": NaN}', "line 2: `mean_logprob` is not a number"),
+        ('{"image": "a", "text": "", "boxes": [[1, 2]]}', "line 2: `boxes` is not a list of objects with"),
         ('{"image": "first", "text": ""}', "line 2: 'first' is there already, on line 1"),
     ],
 )

@@ -12,7 +12,7 @@ from ocrtune.errors import PredictionError
 from ocrtune.families import FAMILIES
 from ocrtune.inputs import encode
 from ocrtune.models import load_model
-from ocrtune.prediction import answer
+from ocrtune.prediction import answer, loops
 from ocrtune.prediction.answering import batches_of_like_length, room_to_answer, settle_decoding
 from ocrtune.records import Example
 
@@ -68,6 +68,26 @@ def test_prompts_differ_in_length(inputs):
 def test_a_batch_reads_what_its_pages_read_alone(tiny, model, inputs, one_by_one, batch_size):
     decoding = DecodingSection(max_new_tokens=NEW_TOKENS, batch_size=batch_size)
     assert answer(model, tiny.family, tiny.tokenizer, inputs, decoding) == one_by_one
+
+
+def test_a_row_that_ends_early_leaves_those_of_its_length_alone(tiny, model, monkeypatch):
+    monkeypatch.setattr(loops, "FEWEST_TOKENS", 24)
+    monkeypatch.setattr(loops, "LOOK_EVERY_TOKENS", 4)
+    decoding = DecodingSection(max_new_tokens=56, no_repeat_ngram_tokens=0)
+    rows = [
+        replace(encode(example, tiny.recipe, tiny.tokenizer), name=example.name)
+        for example in examples(tiny, [(120, 100)] * 9)
+        if example.prompt == PROMPTS[0]
+    ]
+
+    def read(size):
+        options = decoding.model_copy(update={"batch_size": size})
+        return answer(model, tiny.family, tiny.tokenizer, rows, options, stops_loops=True)
+
+    assert len({len(row) for row in rows}) == 1, "they come in one batch of every family"
+    found = read(3)
+    assert found == read(1)
+    assert len({row.stop for row in found}) > 1, "one ends before the others"
 
 
 def test_answers_are_longer_than_the_reference_window(one_by_one):
@@ -129,7 +149,8 @@ class _Ending:
     def __init__(self, tokenizer, eos_id):
         self.eos_id = eos_id
         self.bos_id, self.pad_id, self.image_id = tokenizer.bos_id, tokenizer.pad_id, tokenizer.image_id
-        self.unguarded_ids, self.decode = tokenizer.unguarded_ids, tokenizer.decode
+        self.unguarded_ids, self.kept_ids = tokenizer.unguarded_ids, tokenizer.kept_ids
+        self.decode = tokenizer.decode
 
 
 def test_the_guard_forbids_what_the_model_would_repeat(tiny_v1, v1, v1_inputs):

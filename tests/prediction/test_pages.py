@@ -126,3 +126,38 @@ def test_pages_are_taken_a_window_at_a_time_and_one_window_ahead(loaded, page):
 
 def test_no_pages_give_no_predictions(loaded):
     assert predict(loaded, [], decoding=DECODING) == []
+
+
+def test_threads_that_encode_do_not_change_the_order(loaded, page):
+    pages = [page(f"{number}", (60 + 30 * (number % 5), 60), number) for number in range(20)]
+    assert predict(loaded, pages, decoding=DECODING, workers=4) == predict(loaded, pages, decoding=DECODING)
+
+
+def test_as_many_threads_encode_as_are_asked_for(loaded, some_pages, monkeypatch):
+    together = threading.Barrier(3, timeout=20)
+    encode = pages.encode
+
+    def waiting(*args):
+        together.wait()
+        return encode(*args)
+
+    monkeypatch.setattr(pages, "encode", waiting)
+    few = [replace(some_pages[0], name=f"{number}") for number in range(3)]
+    assert len(predict(loaded, few, decoding=DECODING, workers=3)) == 3
+
+
+def test_boxes_of_an_answer_are_pixels_of_its_page(loaded, some_pages):
+    (width, height) = some_pages[0].images[0].size
+    text = "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\nA"
+    (box,) = pages._boxes(some_pages[0], text)
+    assert (box.label, box.text, box.box) == ("title", "A", (0, 0, width, height))
+    assert pages._boxes(replace(some_pages[0], images=some_pages[0].images * 2), text) == ()
+    assert pages._boxes(some_pages[0], "no box") == ()
+
+
+def test_a_row_tells_why_and_how_surely(loaded, some_pages):
+    (row, *_) = predict(loaded, some_pages, decoding=DECODING)
+    assert row.stop == "length"
+    assert row.lowest_span.logprob == pytest.approx(row.mean_logprob, abs=1e-3), "three tokens are one span"
+    assert row.lowest_span.text == row.text
+    assert row.seconds >= 0

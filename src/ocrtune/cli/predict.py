@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ocrtune.cli.printing import print_json
+from ocrtune.cli.printing import print_findings, print_json
 from ocrtune.config import DecodingSection
 from ocrtune.errors import require
 from ocrtune.progress import say
@@ -29,6 +29,19 @@ class Use(StrEnum):
     EVALUATION = "evaluation"
 
 
+class Format(StrEnum):
+    """What is written."""
+
+    JSONL = "jsonl"
+    TXT = "txt"
+    MD = "md"
+    JSON = "json"
+    PAGE = "page"
+    ALTO = "alto"
+    HOCR = "hocr"
+    PDF = "pdf"
+
+
 class OnError(StrEnum):
     """What a page that cannot be predicted does."""
 
@@ -36,55 +49,111 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+PREDICTIONS = "predictions.jsonl"
+
+
 def command(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a run, an export, or a model folder.")],
     pages: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="A JSONL manifest, a CSV table, chats, a folder of images, PAGE XML, ALTO, hOCR, PDFs, one image, or builtin."
+            help="What is read, one or several: images, folders, globs, PDFs (all pages), JSONL manifests, tables, chats,"
+            " PAGE XML, ALTO, hOCR, shards, builtin; - for a list of paths on stdin."
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The JSONL file to write.")] = Path(
-        "predictions.jsonl"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The JSONL file to write, predictions.jsonl without it; with another --format the folder.",
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        Format,
+        typer.Option(
+            "--format",
+            help="jsonl: a row for each page. txt, md, json, pdf (the page images, searchable): also a file for each "
+            "document, its pages in order. page, alto, hocr: also a file for each page, with the places of lines.",
+        ),
+    ] = Format.JSONL,
     prompt: Annotated[
         str | None,
         typer.Option(
             help="A prompt of the family by its short name, or a text; the checkpoint's without it."
         ),
     ] = None,
+    documents: Annotated[
+        bool,
+        typer.Option(
+            "--documents", help="Read the pages of a document together, as many as fit (Unlimited-OCR)."
+        ),
+    ] = False,
+    pages_together: Annotated[
+        int | None, typer.Option(min=1, help="Most pages read together, with --documents.")
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer; the family's limit without it.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pages decoded together.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pages decoded together; halved for the rest when memory does not do.")
+    ] = 8,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads that open and encode images while others are decoded.")
+    ] = 2,
     use: Annotated[Use, typer.Option(help="Published guard against repetition to take.")] = Use.EVALUATION,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Tries with ever stronger guards while an answer runs in a loop.")
+    ] = 1,
+    retry_mode: Annotated[
+        str | None, typer.Option(help="A mode to try at last, such as base, where it still does.")
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="A folder for pages with the boxes of their answers drawn on them.")
+    ] = None,
     on_error: Annotated[
         OnError, typer.Option(help="A page that cannot be read stops the run, or is skipped and listed.")
     ] = OnError.STOP,
     device: Annotated[Device, typer.Option(help="Where to decode.")] = Device.AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Read pages with a checkpoint: one JSON row per page, in the order of the pages.
+    """Read pages with a checkpoint: one JSON row per page, in the order of the pages, and files for each document.
 
-    Pages are cut and prompted as the checkpoint was trained. A run that is cut off goes on where it stopped when the
-    same command is given again.
+    Pages are cut and prompted as the checkpoint was trained. A row has the text, why it ended, how sure the model was,
+    and boxes in pixels where the answer has boxes. A run that is cut off goes on where it stopped when the same command
+    is given again.
 
-    Example: ocrtune predict runs/letters/checkpoints/checkpoint-500 scans/ -o predictions.jsonl
+    Example: ocrtune predict runs/letters scans/ book.pdf --format md -o read/
     """
     try:
-        from ocrtune.prediction import predict_to_file  # noqa: PLC0415  # `--help` works without torch
+        from ocrtune.prediction import Outputs, RetryPolicy, Together, predict_to_file  # noqa: PLC0415  # `--help` works without torch
     except ModuleNotFoundError as error:
         raise require(error.name or "torch", "train") from error
-    decoding = DecodingSection(use=use.value, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    file, folder = _places(out, format)
     run = predict_to_file(
-        checkpoint, pages, out, decoding=decoding, prompt=prompt, device=device.value, on_error=on_error.value
+        checkpoint,
+        pages,
+        file,
+        decoding=DecodingSection(use=use.value, max_new_tokens=max_new_tokens, batch_size=batch_size),
+        prompt=prompt,
+        device=device.value,
+        on_error=on_error.value,
+        retry=RetryPolicy(retries=retries, mode=retry_mode),
+        workers=workers,
+        together=Together(max_pages=pages_together) if documents else None,
+        outputs=Outputs(format=format.value, folder=folder, draw=draw),
     )
-    predicted = run.num_pages - run.num_skipped
-    say(f"{predicted} of {run.num_pages} pages predicted in {run.elapsed_s:.0f} s: {run.predictions}")
-    if run.num_truncated:
-        say(f"{run.num_truncated} answers were cut by the length limit")
-    if run.skipped is not None:
-        say(f"{run.num_skipped} pages were skipped: {run.skipped}")
+    print_findings(run.documents.findings)
+    for line in run.tell():
+        say(line)
     if json:
         print_json(run.as_dict())
+
+
+def _places(out: Path | None, format: Format) -> tuple[Path, Path | None]:  # noqa: A002  # as above
+    """The file of predictions, and the folder of other files if there are any."""
+    if format is Format.JSONL:
+        return out or Path(PREDICTIONS), None
+    folder = out or Path("predictions")
+    return folder / PREDICTIONS, folder

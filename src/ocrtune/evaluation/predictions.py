@@ -1,11 +1,14 @@
 """Predictions on disk: one JSON object a line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ocrtune.errors import EvaluationError
-from ocrtune.records import Prediction
+from ocrtune.records import Attempt, Prediction, StopReason, TextBox, UnsureSpan
 from ocrtune.sources import write_jsonl
 from ocrtune.sources.jsonl import BrokenLine, kind_of, read_jsonl, take_text, tell_problems
 
@@ -13,7 +16,7 @@ from ocrtune.sources.jsonl import BrokenLine, kind_of, read_jsonl, take_text, te
 def read_predictions(path: Path) -> list[Prediction]:
     """The predictions in a JSONL file, in its order.
 
-    A line needs `image` and `text`; `num_tokens` and `truncated` may be there, other keys are left alone.
+    A line needs `image` and `text`; what else `ocrtune predict` writes may be there, other keys are left alone.
 
     Raises:
         EvaluationError: There is no such file, or with every broken line: no JSON object, a key missing or of a
@@ -46,4 +49,33 @@ def _named_prediction(row: Mapping[str, Any], _number: int) -> tuple[str, Predic
         raise BrokenLine(f"`num_tokens` is {num_tokens!r}, not a count")
     if not isinstance(truncated, bool):
         raise BrokenLine(f"`truncated` is {kind_of(truncated)}, not true or false")
-    return image, Prediction(image=image, text=text, num_tokens=num_tokens, truncated=truncated)
+    further = {key: read(row[key], key) for key, read in _FURTHER.items() if row.get(key) is not None}
+    return image, Prediction(image=image, text=text, num_tokens=num_tokens, truncated=truncated, **further)
+
+
+def _reader(kind: Any, wanted: str) -> Callable[[Any, str], Any]:
+    """Reads a value of JSON as `kind`, or tells that it is none."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def read(value: Any, key: str) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            raise BrokenLine(f"`{key}` is not {wanted}") from error
+
+    return read
+
+
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+_FURTHER: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
+    {
+        "stop": _reader(StopReason, f"one of {', '.join(get_args(StopReason))}"),
+        "mean_logprob": _reader(_Number, "a number"),
+        "lowest_span": _reader(UnsureSpan, "an object with `logprob`, `start`, `end` and `text`"),
+        "seconds": _reader(_Number, "a number"),
+        "boxes": _reader(tuple[TextBox, ...], "a list of objects with `label`, `text` and `box`"),
+        "attempts": _reader(tuple[Attempt, ...], "a list of attempts as `ocrtune predict` writes them"),
+    }
+)
+"""Keys that may be there → what reads them."""

@@ -1,13 +1,15 @@
 """Model inputs → answers: batched greedy decoding, the same during training and afterwards."""
 
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ocrtune.config import DecodingSection
@@ -17,8 +19,11 @@ from ocrtune.inputs import Tokenizer
 from ocrtune.inputs.collate import Batch, collate
 from ocrtune.models import OcrModel
 from ocrtune.models.classes import NATIVE_IMAGE_KEYS
+from ocrtune.prediction.confidence import TokenLogprobs
 from ocrtune.prediction.guard import RepetitionGuard
-from ocrtune.records import ModelInputs
+from ocrtune.prediction.loops import LoopWatch, ends_in_loop
+from ocrtune.prediction.memory import BatchSize, decode_within_memory
+from ocrtune.records import ModelInputs, StopReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +34,23 @@ class Answer:
         tokens: Ids generated, without EOS and padding.
         text: The ids in letters; tables and boxes keep their special tokens.
         num_tokens: Tokens generated, EOS included.
-        truncated: The length limit cut the answer: EOS never came.
+        stop: Why it ended.
+        logprobs: Of each token generated, EOS included: its log-probability before the guard.
+        seconds: The example's share of the time its batch took.
     """
 
     tokens: tuple[int, ...]
     text: str
     num_tokens: int
-    truncated: bool
+    stop: StopReason
+    # Rounding in a batch is another one than alone, and time differs always.
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def truncated(self) -> bool:
+        """EOS never came."""
+        return self.stop != "eos"
 
 
 def answer(
@@ -47,6 +62,8 @@ def answer(
     *,
     pixel_dtype: torch.dtype = torch.float32,
     autocast_dtype: torch.dtype | None = None,
+    stops_loops: bool = False,
+    batch_size: BatchSize | None = None,
 ) -> list[Answer]:
     """Decode greedily, in batches of like length, until EOS or the length limit.
 
@@ -62,26 +79,41 @@ def answer(
         pixel_dtype: Of the views; the model casts them to what its vision part has.
         autocast_dtype: Decode under autocast to this dtype, as training does; None for the
             caller's own autocast, or none.
+        stops_loops: An answer that has fallen into a loop ends there, not at the length limit.
+        batch_size: Instead of the batch size of `decoding`; becomes smaller where memory does not do.
 
     Returns:
         One answer for each of `inputs`, in their order.
 
     Raises:
-        PredictionError: A prompt leaves the model no position for an answer.
+        PredictionError: A prompt leaves the model no position for an answer, or memory does not do for one example.
     """
     prompts = [_prompt_of(example) for example in inputs]
     native = _without_adapter_class(model)
     longest = decoding.max_new_tokens or family.max_new_tokens
     limits = [min(longest, room_to_answer(prompt, num_positions(model))) for prompt in prompts]
-    decoder = _Decoder(native, family, tokenizer, settle_decoding(decoding, family), pixel_dtype)
+    settings = settle_decoding(decoding, family)
+    decoder = _Decoder(native, family, tokenizer, settings, pixel_dtype, stops_loops)
+    size = batch_size or BatchSize(decoding.batch_size)
     answers: dict[int, Answer] = {}
     with _decoding_mode(native, autocast_dtype):
-        for rows in batches_of_like_length(
-            [len(prompt) for prompt in prompts], decoding.batch_size, padded=family.decodes_padded
-        ):
-            found = decoder.decode([prompts[row] for row in rows], [limits[row] for row in rows])
-            answers.update(zip(rows, found, strict=True))
+        # Made anew after each batch: the size may have become smaller.
+        while rows := _next_batch(prompts, answers, size.rows, padded=family.decodes_padded):
+            work = partial(decoder.decode, [prompts[row] for row in rows], [limits[row] for row in rows])
+            found = decode_within_memory(work, size, [prompts[row].name for row in rows])
+            if found is not None:
+                answers.update(zip(rows, found, strict=True))
     return [answers[row] for row in range(len(prompts))]
+
+
+def _next_batch(
+    prompts: Sequence[ModelInputs], answers: Mapping[int, Answer], batch_size: int, *, padded: bool
+) -> list[int]:
+    """The prompts without answer that are decoded next; empty at the end."""
+    left = [row for row in range(len(prompts)) if row not in answers]
+    lengths = [len(prompts[row]) for row in left]
+    batch = next(batches_of_like_length(lengths, batch_size, padded=padded), [])
+    return [left[place] for place in batch]
 
 
 def settle_decoding(decoding: DecodingSection, family: Family) -> Decoding:
@@ -142,9 +174,11 @@ class _Decoder:
     tokenizer: Tokenizer
     settings: Decoding
     pixel_dtype: torch.dtype
+    stops_loops: bool
 
     def decode(self, prompts: Sequence[ModelInputs], limits: Sequence[int]) -> list[Answer]:
         """Answers to one batch; row i has at most `limits[i]` tokens."""
+        start = time.monotonic()
         batch = collate(
             prompts,
             self.family,
@@ -152,15 +186,22 @@ class _Decoder:
             dtype=self.pixel_dtype,
             padding_side="left",
         ).to(self.model.device)
+        begin = batch.input_ids.shape[1]
+        logprobs, watch = TokenLogprobs(self._guard()), LoopWatch(begin, marks=self.tokenizer.kept_ids)
         generated = self.model.generate(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             mm_encoder_outputs=self._vision_features(batch),
             generation_config=self._greedy(max(limits)),
-            logits_processor=[self._guard()],
+            logits_processor=[logprobs],
+            stopping_criteria=StoppingCriteriaList([watch] if self.stops_loops else []),
         )
-        new = generated[:, batch.input_ids.shape[1] :].tolist()
-        return [self._answer(tokens[:limit]) for tokens, limit in zip(new, limits, strict=True)]
+        new, sure = generated[:, begin:].tolist(), logprobs.rows()
+        share_s = (time.monotonic() - start) / len(prompts)
+        return [
+            self._answer(tokens[: watch.stopped.get(row, limits[row])][: limits[row]], sure[row], share_s)
+            for row, tokens in enumerate(new)
+        ]
 
     def _vision_features(self, batch: Batch) -> dict[str, BaseModelOutputWithPooling]:
         """The features of the batch's images by the code that training goes through; `generate` has its own."""
@@ -186,16 +227,22 @@ class _Decoder:
             unguarded=self.tokenizer.unguarded_ids,
         )
 
-    def _answer(self, tokens: list[int]) -> Answer:
+    def _answer(self, tokens: list[int], logprobs: Sequence[float], seconds: float) -> Answer:
         """The answer in a row of the batch, which may go on with padding after EOS."""
         ended = self.tokenizer.eos_id in tokens
         kept = tokens[: tokens.index(self.tokenizer.eos_id)] if ended else tokens
+        num_tokens = len(kept) + ended
         return Answer(
             tokens=tuple(kept),
             text=self.tokenizer.decode(kept),
-            num_tokens=len(kept) + ended,
-            truncated=not ended,
+            num_tokens=num_tokens,
+            stop="eos" if ended else self._why_cut(kept),
+            logprobs=tuple(logprobs[:num_tokens]),
+            seconds=seconds,
         )
+
+    def _why_cut(self, tokens: Sequence[int]) -> StopReason:
+        return "repetition" if ends_in_loop(tokens, marks=self.tokenizer.kept_ids) else "length"
 
 
 def _prompt_of(example: ModelInputs) -> ModelInputs:

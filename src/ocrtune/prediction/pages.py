@@ -13,8 +13,22 @@ from ocrtune.errors import InputsError, OcrtuneError, PredictionError, SourceErr
 from ocrtune.inputs import InputsRecipe, Tokenizer, encode
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.models.precision import RequestedDevice
-from ocrtune.prediction.answering import answer, num_positions, room_to_answer
-from ocrtune.records import ModelInputs, Page, Prediction
+from ocrtune.prediction.answering import Answer, answer, num_positions, room_to_answer
+from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
+from ocrtune.prediction.memory import BatchSize
+from ocrtune.prediction.retrying import (
+    USUAL_POLICY,
+    Readings,
+    RetryPolicy,
+    Setting,
+    plan_settings,
+    read_with_retries,
+    with_guard,
+)
+from ocrtune.progress import say
+from ocrtune.records import ModelInputs, Page, Prediction, TextBox
+from ocrtune.sources import image_size
+from ocrtune.transcription.answers import has_boxes, read_boxes
 
 OnError = Literal["stop", "skip"]
 Item = TypeVar("Item")
@@ -51,6 +65,8 @@ def predict(
     decoding: DecodingSection | None = None,
     prompt: str | None = None,
     device: RequestedDevice = "auto",
+    retry: RetryPolicy = USUAL_POLICY,
+    workers: int = 1,
 ) -> list[Prediction]:
     """What the model reads on each page.
 
@@ -64,6 +80,8 @@ def predict(
         prompt: A prompt of the family by its short name, or a text; the checkpoint's own without it. A page's
             own prompt goes before both.
         device: Where to decode; of no effect on a loaded checkpoint.
+        retry: What is tried after an answer that loops.
+        workers: Threads that open and encode images ahead of the decoding.
 
     Returns:
         One prediction for each page, in their order.
@@ -71,13 +89,20 @@ def predict(
     Raises:
         SourceError: An image cannot be read.
         InputsError: A page does not fit the recipe of the checkpoint.
-        PredictionError: A prompt leaves no room for an answer.
+        PredictionError: A prompt leaves no room for an answer, or memory does not do for one page alone.
     """
     loaded = (
         checkpoint if isinstance(checkpoint, LoadedCheckpoint) else load_checkpoint(checkpoint, device=device)
     )
-    settings = decoding or DecodingSection()
-    outcomes = predict_pages(loaded, pages, decoding=settings, prompt=prompt, on_error="stop")
+    outcomes = predict_pages(
+        loaded,
+        pages,
+        decoding=decoding or DecodingSection(),
+        prompt=prompt,
+        on_error="stop",
+        retry=retry,
+        workers=workers,
+    )
     return [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
 
 
@@ -88,6 +113,8 @@ def predict_pages(
     decoding: DecodingSection,
     prompt: str | None = None,
     on_error: OnError = "stop",
+    retry: RetryPolicy = USUAL_POLICY,
+    workers: int = 1,
 ) -> Iterator[Prediction | SkippedPage]:
     """What becomes of each page, in their order and as soon as its window is decoded.
 
@@ -99,29 +126,26 @@ def predict_pages(
         decoding: Batch size, length limit and guard.
         prompt: Instead of the checkpoint's own.
         on_error: `skip` gives a `SkippedPage` where a page is wrong, `stop` raises.
+        retry: What is tried after an answer that loops.
+        workers: Threads that open and encode images.
 
     Raises:
         SourceError: As `predict`, with `stop`.
         InputsError: As `predict`, with `stop`.
-        PredictionError: As `predict`, with `stop`.
+        PredictionError: As `predict`; with `skip` only for memory.
     """
     recipe = recipe_with_prompt(checkpoint.recipe, prompt)
     encoder = _Encoder(recipe, checkpoint.tokenizer, num_positions(checkpoint.model), on_error)
-    windows = (
-        [encoder.encode(page) for page in window]
-        for window in _windows(pages, decoding.batch_size * BATCHES_IN_WINDOW)
+    reader = _Reader(
+        checkpoint, encoder, decoding, plan_settings(recipe, decoding, retry), BatchSize(decoding.batch_size)
     )
-    for window in _one_ahead(windows):
-        inputs = [outcome for outcome in window if isinstance(outcome, ModelInputs)]
-        answers = iter(answer(checkpoint.model, recipe.family, checkpoint.tokenizer, inputs, decoding))
-        for outcome in window:
-            if isinstance(outcome, SkippedPage):
-                yield outcome
-                continue
-            found = next(answers)
-            yield Prediction(
-                image=outcome.name, text=found.text, num_tokens=found.num_tokens, truncated=found.truncated
-            )
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="encode") as threads:
+        windows = (
+            list(zip(window, threads.map(encoder.encode, window), strict=True))
+            for window in _windows(pages, decoding.batch_size * BATCHES_IN_WINDOW)
+        )
+        for window in _one_ahead(windows):
+            yield from reader.read(window)
 
 
 def recipe_with_prompt(recipe: InputsRecipe, prompt: str | None) -> InputsRecipe:
@@ -162,6 +186,84 @@ class _Encoder:
         inputs = encode(example, self.recipe, self.tokenizer)
         room_to_answer(inputs, self.positions)
         return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Encoded pages → predictions."""
+
+    checkpoint: LoadedCheckpoint
+    encoder: _Encoder
+    decoding: DecodingSection
+    settings: tuple[Setting, ...]
+    batch_size: BatchSize
+
+    def read(
+        self, window: Sequence[tuple[Page, ModelInputs | SkippedPage]]
+    ) -> Iterator[Prediction | SkippedPage]:
+        """What becomes of the pages of a window, in their order."""
+        usable = [(page, inputs) for page, inputs in window if isinstance(inputs, ModelInputs)]
+        readings = iter(
+            read_with_retries(
+                len(usable),
+                self.settings,
+                lambda setting, places: self._answers(setting, places, usable),
+            )
+        )
+        for page, outcome in window:
+            if isinstance(outcome, SkippedPage):
+                yield outcome
+            else:
+                yield self._prediction(page, next(readings))
+
+    def _answers(
+        self, setting: Setting, places: Sequence[int], usable: Sequence[tuple[Page, ModelInputs]]
+    ) -> dict[int, Answer]:
+        inputs = {place: self._inputs(setting, *usable[place]) for place in places}
+        found = {place: given for place, given in inputs.items() if given is not None}
+        answers = answer(
+            self.checkpoint.model,
+            setting.recipe.family,
+            self.checkpoint.tokenizer,
+            list(found.values()),
+            with_guard(self.decoding, setting.guard),
+            stops_loops=True,
+            batch_size=self.batch_size,
+        )
+        return dict(zip(found, answers, strict=True))
+
+    def _inputs(self, setting: Setting, page: Page, inputs: ModelInputs) -> ModelInputs | None:
+        """The page's inputs by a setting: those that are there, or in another mode; None where that does not fit."""
+        if setting.recipe is self.encoder.recipe:
+            return inputs
+        encoder = replace(self.encoder, recipe=setting.recipe, on_error="skip")
+        encoded = encoder.encode(page)
+        if isinstance(encoded, ModelInputs):
+            return encoded
+        say(f"{page.name} is not tried in mode {setting.recipe.mode.name}: {encoded.message}")
+        return None
+
+    def _prediction(self, page: Page, readings: Readings) -> Prediction:
+        best = readings.best
+        return Prediction(
+            image=page.name,
+            text=best.text,
+            num_tokens=best.num_tokens,
+            truncated=best.truncated,
+            stop=best.stop,
+            mean_logprob=mean_logprob(best.logprobs),
+            lowest_span=find_unsure_span(best.tokens, best.logprobs, self.checkpoint.tokenizer),
+            seconds=round(readings.seconds, 3),
+            boxes=_boxes(page, best.text),
+            attempts=readings.attempts(),
+        )
+
+
+def _boxes(page: Page, text: str) -> tuple[TextBox, ...]:
+    """The boxes of an answer; none for several images, of which nobody knows which one a box is on."""
+    if len(page.images) != 1 or not has_boxes(text):
+        return ()
+    return read_boxes(text, image_size(page.images[0]))
 
 
 def _skipped(page: Page, error: OcrtuneError) -> SkippedPage:

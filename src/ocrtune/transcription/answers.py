@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+import numpy as np
+
 from ocrtune.families.grounding import LAST
+from ocrtune.records import TextBox
 from ocrtune.sources.transcripts.layout import Cell, Line, Points, Region, kind_named, rectangle
 from ocrtune.transcription.tables import read_table
 
@@ -75,6 +78,30 @@ def read_answer(text: str, size: tuple[int, int]) -> Answer:
         num_unplaced=sum(piece.box is None for piece in pieces) if is_grounded else 0,
         is_grounded=is_grounded,
     )
+
+
+def has_boxes(text: str) -> bool:
+    """Whether an answer has marks of boxes, whole or broken."""
+    return bool(_STRAY.search(text))
+
+
+def read_boxes(text: str, size: tuple[int, int]) -> tuple[TextBox, ...]:
+    """The texts of an answer that have a place, in its order; of several boxes of one label the bounds.
+
+    Args:
+        text: With boxes as DeepSeek-OCR or Unlimited-OCR writes them.
+        size: (width, height) of the upright image in pixels.
+    """
+    return tuple(
+        TextBox(label=piece.label, text=piece.text, box=_whole_bounds(piece.box))
+        for piece in _pieces(text, size)
+        if piece.box is not None
+    )
+
+
+def _whole_bounds(box: Points) -> tuple[int, int, int, int]:
+    (left, top), (right, bottom) = np.rint(box.min(axis=0)), np.rint(box.max(axis=0))
+    return int(left), int(top), int(right), int(bottom)
 
 
 def text_alone(text: str) -> str:

@@ -79,20 +79,44 @@ def export_pages(
             "the folder holds files already", where=str(folder), hint="take another one, or --overwrite"
         )
     source = read_source(uri)
-    exporter = _Exporter(folder, to)
-    exporter.findings += source.findings
+    findings = list(source.findings)
     pages = list(source.pages)
+    answered: frozenset[str] = frozenset()
     if predictions is not None:
-        answers = read_predictions(predictions)
-        pages, findings = match_predictions(pages, answers)
-        exporter.findings += findings
-        exporter.answered = frozenset(answer.image for answer in answers)
+        read = read_predictions(predictions)
+        pages, unmatched = match_predictions(pages, read)
+        findings += unmatched
+        answered = frozenset(answer.image for answer in read)
+    exported = write_transcriptions(pages, folder, to=to, findings=findings, answered=answered)
+    if not exported.files:
+        told = "\n".join(f"  - {finding.message}" for finding in exported.findings[:5])
+        raise ExportError(f"no page is left to write\n{told}", where=uri)
+    return exported
+
+
+def write_transcriptions(
+    pages: Sequence[Page],
+    folder: Path,
+    *,
+    to: Format,
+    findings: Sequence[Finding] = (),
+    answered: frozenset[str] = frozenset(),
+) -> Exported:
+    """Write the texts of pages as `export_pages` does, whatever lies in the folder.
+
+    Args:
+        pages: With the texts that are to be written.
+        folder: Made if it is missing.
+        to: The format.
+        findings: Those there are already; what could not be written comes behind them.
+        answered: Names of the pages whose text is a prediction.
+    """
+    exporter = _Exporter(folder, to)
+    exporter.findings += findings
+    exporter.answered = answered
     exporter.sources = frozenset(page.part.file.resolve() for page in pages if page.part is not None)
     for group in track(_group(pages, to), "writing files"):
         exporter.write(group)
-    if not exporter.files:
-        told = "\n".join(f"  - {finding.message}" for finding in gather_findings(exporter.findings)[:5])
-        raise ExportError(f"no page is left to write\n{told}", where=uri)
     return Exported(
         folder=folder,
         files=tuple(exporter.files),
