@@ -17,10 +17,10 @@ from ocrtune.prediction.searchable_pdf import PdfWriter, place_lines
 from ocrtune.progress import track
 from ocrtune.records import Finding, ImageSource, Page, PdfPage, Prediction
 from ocrtune.sources import open_image, write_text_atomically
+from ocrtune.sources.naming import FileNames
 from ocrtune.sources.writing import open_atomically
 from ocrtune.transcription import write_transcriptions
 from ocrtune.transcription.answers import text_alone
-from ocrtune.transcription.naming import FileNames
 
 OutputFormat = Literal["jsonl", "txt", "md", "json", "page", "alto", "hocr", "pdf"]
 
@@ -111,9 +111,9 @@ def _joined(suffix: str, join: Callable[[str, list[Predicted]], str]) -> Callabl
     """Writes each document as one file of text."""
 
     def write(predicted: Sequence[Predicted], folder: Path) -> Written:
-        names, files = FileNames(suffix), []
+        names, files = FileNames(), []
         for document, found in track(list(_by_document(predicted)), "writing documents"):
-            path = folder / names.take(document)
+            path = folder / names.take(document, suffix)
             write_text_atomically(path, join(document, found))
             files.append(path)
         return tuple(files), ()
@@ -137,16 +137,17 @@ def _as_json(document: str, predicted: list[Predicted]) -> str:
 def _transcribed(to: Literal["page", "alto", "hocr"]) -> Callable[..., Written]:
     def write(predicted: Sequence[Predicted], folder: Path) -> Written:
         pages = [replace(page, text=row.text) for page, row in predicted]
-        exported = write_transcriptions(pages, folder, to=to)
+        answered = frozenset(page.name for page in pages)
+        exported = write_transcriptions(pages, folder, to=to, answered=answered)
         return exported.files, exported.findings
 
     return write
 
 
 def _write_pdfs(predicted: Sequence[Predicted], folder: Path) -> Written:
-    names, files, findings = FileNames(".pdf"), [], []
+    names, files, findings = FileNames(), [], []
     for document, found in track(list(_by_document(predicted)), "writing PDFs"):
-        path = folder / names.take(document)
+        path = folder / names.take(document, ".pdf")
         try:
             with open_atomically(path) as file:
                 _write_pdf(PdfWriter(file), found)

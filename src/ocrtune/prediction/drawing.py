@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrtune.progress import track
 from ocrtune.records import Page, Prediction, TextBox
 from ocrtune.sources import open_image
+from ocrtune.sources.naming import FileNames
 from ocrtune.sources.writing import write_bytes_atomically
-from ocrtune.transcription.naming import FileNames
 
 _COLOURS = ("#c2185b", "#1565c0", "#2e7d32", "#b25000", "#6a1b9a", "#00695c")
 _LABEL_SHARE = 60
@@ -25,11 +25,11 @@ def draw_predictions(predicted: Iterable[tuple[Page, Prediction]], folder: Path)
     Returns:
         The files; fewer than pages where answers have no boxes.
     """
-    names = FileNames(".png")
+    names = FileNames()
     files = []
     for page, prediction in track(list(predicted), "drawing boxes"):
         if prediction.boxes:
-            path = folder / names.take(page.name)
+            path = folder / names.take(page.name, ".png")
             write_bytes_atomically(path, _as_png(draw_boxes(open_image(page.images[0]), prediction.boxes)))
             files.append(path)
     return tuple(files)
