@@ -66,6 +66,7 @@
     │   └── NonFiniteLoss                 loss or gradient norm is NaN or infinite
     ├── PredictionError                   pages cannot be predicted
     ├── EvaluationError                   predictions and references do not match up
+    ├── ReportError                       what a report is to be made of is missing or broken
     ├── ExportError                       an export is incomplete or differs from its checkpoint
     └── MissingDependency                 an optional package is not installed
 
@@ -508,6 +509,12 @@ class EvaluationError(OcrtuneError):
     """Predictions and references do not match up."""
 
     code = "evaluation"
+
+
+class ReportError(OcrtuneError):
+    """What a report is to be made of is missing or broken."""
+
+    code = "report"
 
 
 class ExportError(OcrtuneError):

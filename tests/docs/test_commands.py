@@ -20,6 +20,7 @@ PAGES = (
     "README.md",
     "docs/guides/six-errors.md",
     "docs/guides/predict-and-evaluate.md",
+    "docs/guides/report.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",

@@ -14,6 +14,7 @@ from ocrtune.cli import (
     export_data,
     importing,
     predict,
+    report,
     sample,
     show,
     split,
@@ -44,6 +45,7 @@ app.command("check")(check.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
+app.command("report")(report.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)
