@@ -29,6 +29,7 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/streaming.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluate.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/predict.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/tables.py
 

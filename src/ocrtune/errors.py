@@ -67,6 +67,7 @@
     │   └── NonFiniteLoss                 loss or gradient norm is NaN or infinite
     ├── PredictionError                   pages cannot be predicted
     ├── EvaluationError                   predictions and references do not match up
+    ├── ReportError                       what a report is to be made of is missing or broken
     ├── ExportError                       an export is incomplete or differs from its checkpoint
     ├── ReviewError                       a review cannot be opened, saved or exported
     │   └── ReviewItemMissing             it has no item of that number
@@ -511,6 +512,12 @@ class EvaluationError(OcrtuneError):
     """Predictions and references do not match up."""
 
     code = "evaluation"
+
+
+class ReportError(OcrtuneError):
+    """What a report is to be made of is missing or broken."""
+
+    code = "report"
 
 
 class ExportError(OcrtuneError):

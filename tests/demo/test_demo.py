@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from report_pages import block_of
 from tiny_pdfs import book_pages, write_pdf
 from typer.testing import CliRunner
 
@@ -34,8 +35,9 @@ def test_the_export_reads_what_the_checkpoint_reads(result):
 
 def test_the_report_shows_each_line_of_page_6_before_and_after(result):
     html = result.report.read_text(encoding="utf-8")
-    assert html.count('<li class="line"') == 39
-    assert html.count("<dt>before</dt>") == html.count("<dt>after</dt>") == 39
+    columns = block_of(html, "page-data")
+    assert columns["sides"] == ["before", "after"]
+    assert len(columns["names"]) == len(columns["cer"][0]) == len(columns["cer"][1]) == 39
     assert f"{result.cer_before * 100:.1f}\N{NO-BREAK SPACE}%" in html
     assert f"{result.cer_after * 100:.1f}\N{NO-BREAK SPACE}%" in html
 
@@ -81,7 +83,7 @@ def test_the_report_of_a_pdf_tells_what_was_passed_over(book_result):
     assert "Буквы {1}.pdf" in html
     assert "scored on 11 lines of page 8" in html
     assert "pages left out: table of contents" in html
-    assert html.count('<li class="line"') == 11
+    assert len(block_of(html, "page-data")["names"]) == 11
 
 
 def test_a_file_that_is_no_pdf_costs_no_earlier_demo(tmp_path):

@@ -22,6 +22,7 @@ PAGES = (
     "docs/guides/predict-and-evaluate.md",
     "docs/guides/structures.md",
     "docs/guides/evaluate-and-compare.md",
+    "docs/guides/report.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",

@@ -1,16 +1,17 @@
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from report_pages import block_of, page, reading_of
 
-from ocrtune.errors import ImageError
-from ocrtune.evaluation import score_page
-from ocrtune.records import Prediction
-from ocrtune.reports import Curve, CurvePoint, ReportLine, render_report, write_report
-from ocrtune.text import Normalization
+from ocrtune.records import Finding
+from ocrtune.reports import Curve, CurvePoint, Fact, read_report, render_report, write_report
+from ocrtune.reports.scores import Confusion, Slice, Value
 
 VOID = {"meta", "img", "br", "input"}
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`\u2028\x00\x1b[31m\ud800\u202e"
 
 
 class Page(HTMLParser):
@@ -44,119 +45,135 @@ class Page(HTMLParser):
         return [attrs for found, attrs in self.tags if found == tag]
 
 
-def read_line(html, number):
-    """The diff of the last reading of a line, as (kind, text)."""
-    item = re.findall(r'<li class="line".*?</li>', html, re.DOTALL)[number]
-    reading = re.findall(r'<dd class="text">(.*?)</dd>', item, re.DOTALL)[-1]
-    return re.findall(r"<(ins|del)>(.*?)</\1>", reading)
+def policy_of(html):
+    return next(attrs["content"] for attrs in Page(html).attributes("meta") if "http-equiv" in attrs)
 
 
-def of_line(reference, text):
-    return ReportLine(
-        image=None, after=score_page(reference, Prediction(image="x", text=text), Normalization())
-    )
+def percent(rate):
+    return f"{rate * 100:.1f}\N{NO-BREAK SPACE}%"
 
 
 def test_the_page_is_well_formed_and_needs_nothing_beside_it(report):
     html = render_report(report)
-    page = Page(html)
-    assert [tag for tag, _ in page.tags if tag in {"link", "iframe", "object", "base"}] == []
-    for _, attrs in page.tags:
-        for name in ("src", "href", "srcset", "data"):
-            assert attrs.get(name, "data:").startswith("data:")
+    tags = Page(html).tags
+    assert [tag for tag, _ in tags if tag in {"link", "iframe", "object", "base"}] == []
+    for tag, attrs in tags:
+        assert attrs.get("href", "#").startswith("#")
+        for name in ("src", "srcset", "data", "action"):
+            assert name not in attrs, tag
+        assert not [name for name in attrs if name.startswith("on")]
     assert "http" not in html.replace("http-equiv", "")
     assert "@import" not in html
     assert "url(" not in html
 
 
-def test_a_prediction_with_markup_is_shown_and_not_run(report):
-    page = Page(render_report(report))
-    assert len(page.attributes("script")) == 1
-    assert "alert" not in "".join(page.texts_of("script"))
-    assert "b" not in {tag for tag, _ in page.tags}
-    assert "a <b>bold</b> day" in "".join(text for _, text in page.texts)
+def test_a_browser_may_fetch_nothing_and_run_only_the_script_of_the_package(report):
+    policy = policy_of(render_report(report))
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "script-src 'sha256-" in policy
 
 
-def test_title_and_summary_are_escaped(report):
-    html = render_report(report)
-    assert "<title>A model &amp; its lines</title>" in html
-    assert "Learned from &lt;many&gt; lines." in html
-
-
-def test_the_numbers_at_the_top_are_the_micro_cer_before_and_after(report):
-    page = Page(render_report(report))
-    before, after = (
-        f"{card.cer.micro * 100:.1f}\N{NO-BREAK SPACE}%" for card in (report.before, report.after)
+def test_hostile_texts_and_names_end_no_element_and_stay_what_they_are(report):
+    hostile = replace(
+        report,
+        title=HOSTILE,
+        summary=HOSTILE,
+        sides=(HOSTILE, f"{HOSTILE}2"),
+        normalization=HOSTILE,
+        facts=(Fact(name=HOSTILE, value=HOSTILE, reason=HOSTILE),),
+        findings=(Finding(code="x", severity="note", message=HOSTILE, where=HOSTILE, hint=HOSTILE),),
+        slices=(Slice(column=HOSTILE, value=HOSTILE, pages=1, cers=(Value(value=0.1), Value(value=0.2))),),
+        confusions=(Confusion(reference="<", prediction="\x00", counts=(1, 2)),),
+        versions={HOSTILE: HOSTILE},
+        command=HOSTILE,
+        notes=(HOSTILE,),
+        pages=(
+            replace(
+                page(None, HOSTILE, HOSTILE, "", name=HOSTILE), groups={HOSTILE: "a"}, findings=(HOSTILE,)
+            ),
+            replace(page(None, "x", "x", "x"), groups={HOSTILE: HOSTILE}),
+        ),
     )
-    assert [text for text in page.texts_of("dd") if text.strip()][:2] == [before, after]
-
-
-def test_the_normalisation_and_the_number_of_pages_are_stated(report):
-    html = render_report(report)
-    assert "unicode NFC, whitespace trim, case keep" in html
-    assert "3 held-out pages" in html
-
-
-def test_every_score_of_the_card_is_in_the_table(report):
-    html = render_report(report)
-    for card in (report.before, report.after):
-        for rates in (card.cer, card.wer, card.ned):
-            for rate in (rates.micro, rates.macro, rates.median, rates.clipped):
-                assert f"{rate * 100:.1f}\N{NO-BREAK SPACE}%" in html
-
-
-def test_a_wrong_letter_is_struck_out_and_the_one_read_underlined(report):
-    assert read_line(render_report(report), 1) == [("del", "r"), ("ins", "n")]
-
-
-def test_an_exact_reading_has_no_marks(report):
-    assert read_line(render_report(report), 0) == []
-
-
-def test_a_reading_that_is_mostly_wrong_is_underlined_as_a_whole(bare):
-    html = render_report(replace(bare, lines=(of_line("abcdef", "xbxxxx"), of_line("abcdef", "xbcdxx"))))
-    assert read_line(html, 0) == [("ins", "xbxxxx")]
-    assert read_line(html, 1) == [("del", "a"), ("ins", "x"), ("del", "ef"), ("ins", "xx")]
-
-
-def test_an_empty_reading_is_said_to_be_nothing(bare):
-    html = render_report(replace(bare, lines=(of_line("abc", ""),)))
-    assert "(nothing)" in html
-    assert ">read<" in html
-
-
-def test_lines_stand_in_page_order_with_the_keys_to_sort_them_by(report):
-    lines = [attrs for attrs in Page(render_report(report)).attributes("li") if attrs.get("class") == "line"]
-    assert [attrs["data-page"] for attrs in lines] == ["0", "1", "2"]
-    assert [float(attrs["data-after"]) for attrs in lines][:2] == [0.0, 1 / 12]
-    assert float(lines[1]["data-gain"]) == pytest.approx(1 - 1 / 12)
-
-
-def test_the_buttons_are_hidden_until_the_script_shows_them(report):
-    controls = next(
-        attrs for attrs in Page(render_report(report)).attributes("div") if attrs.get("class") == "controls"
+    html = render_report(hostile)
+    found = Page(html)
+    assert len(found.attributes("script")) == 3
+    assert not [tag for tag, attrs in found.tags if tag == "img" or "onerror" in attrs]
+    assert "alert" not in "".join(
+        text
+        for attrs, text in zip(found.attributes("script"), found.texts_of("script"), strict=True)
+        if not attrs
     )
-    assert "hidden" in controls
+    assert not re.search("[\x00-\x08\x0b-\x1f\ud800-\udfff]", html)
+    html.encode()
+    columns = block_of(html, "page-data")
+    shown = HOSTILE.replace("\x00", "␀").replace("\x1b", "␛").replace("\ud800", "\ufffd")
+    assert columns["names"][0] == shown
+    assert columns["refs"][0] == shown.replace("\u2028", "\n")
 
 
-def test_tables_tell_precision_with_its_reason_and_what_learns(report):
+def test_the_numbers_at_the_top_are_the_micro_cer_of_each_side(report):
+    shown = [text.strip() for text in Page(render_report(report)).texts_of("dd") if text.strip()]
+    assert shown[:2] == [percent(card.cer.micro.value) for card in report.cards]
+
+
+def test_every_number_of_a_comparison_is_in_its_page(comparison):
+    html = render_report(read_report(comparison))
+    result = json.loads((comparison / "comparison.json").read_text())
+    text = " ".join(found for _, found in Page(html).texts)
+    for side in result["sides"]:
+        for measure in ("cer", "wer", "ned"):
+            for value in side[measure].values():
+                assert percent(value) in text
+        assert (
+            f"{100 * side['cer']['micro'] - 1.11:.1f}–{100 * side['cer']['micro'] + 2.22:.1f}\N{NO-BREAK SPACE}%"
+            in text
+        )
+        assert percent(side["structures"]["teds"]["mean"]) in text
+    assert "tuned is better than base by 7.8 points of micro CER (95 % interval 5.0 to 10.0)" in text
+    assert f"probability of {percent(0.987)}" in text
+    columns = block_of(html, "page-data")
+    assert columns["sides"] == ["base", "tuned"]
+    assert columns["cer"] == [[0.2, 0.0], [0.0, 0.142857]]
+    assert columns["groups"] == {"script": ["Latin", "Greek"]}
+    assert columns["boxes"] == [{}, {"0": [[1.0, 2.0, 30.0, 19.0, "title"]]}]
+    assert columns["facts"][1]["1"] == ["never ended; 9 tokens"]
+    assert [reading_of(columns, number, side) for side in (0, 1) for number in (0, 1)] == [
+        "a dey",
+        "the end",
+        "a day",
+        "the cnd",
+    ]
+
+
+def test_every_score_of_the_cards_is_in_the_table(report):
     html = render_report(report)
-    assert "nothing narrower is faster" in html
-    assert "1,234,567" in html
+    for card in report.cards:
+        for line in card.rates.values():
+            for value in (line.micro, line.macro, line.median, line.clipped):
+                assert percent(value.value) in html
+
+
+def test_tables_tell_precision_with_its_reason_what_learns_and_what_was_left_out(report):
+    html = render_report(report)
+    for told in (
+        "nothing narrower is faster",
+        "1,234,567",
+        "1,602",
+        "an image is broken (3 times)",
+        "m.jsonl:3",
+        "numpy 2.4",
+    ):
+        assert told in html
     assert re.search(r"vision</th><td>frozen", html)
-
-
-def test_findings_tell_where_and_how_often(report):
-    html = render_report(report)
-    assert "2 texts are empty (2 times)" in html
-    assert "m.jsonl:3" in html
+    assert "ocrtune train runs/letters/config.yaml" in html
 
 
 def test_a_report_of_nothing_but_a_title_is_well_formed(bare):
     html = render_report(bare)
-    Page(html)
+    found = Page(html)
     assert "<h2" not in html
     assert "CER" not in html
+    assert found.attributes("script") == []
 
 
 def test_points_that_are_not_finite_are_left_out_of_a_chart(bare):
@@ -174,7 +191,21 @@ def test_the_file_is_written_whole(report, tmp_path):
     assert [found.name for found in path.parent.iterdir()] == ["report.html"]
 
 
-def test_a_picture_that_is_missing_is_an_error(report, tmp_path):
-    lines = (replace(report.lines[0], image=tmp_path / "gone.png"),)
-    with pytest.raises(ImageError, match="does not exist"):
-        render_report(replace(report, lines=lines))
+def test_a_picture_that_is_missing_is_told_and_the_page_is_shown(one_side, tmp_path):
+    html = render_report(one_side(page(tmp_path / "gone.png", "a day", "a day")))
+    assert "1 picture could not be read." in html
+    assert block_of(html, "page-data")["names"] == ["a day.png"]
+
+
+@pytest.mark.parametrize("name", ["a day.png", "<i>.png"])
+def test_links_point_to_the_files_from_where_the_report_lies(one_side, tmp_path, name):
+    from PIL import Image
+
+    Image.new("L", (30, 20)).save(tmp_path / name)
+    path = tmp_path / "out" / "report.html"
+    write_report(one_side(page(tmp_path / name, "x", "x")), path, images="link")
+    html = path.read_text()
+    assert block_of(html, "picture-data")["sources"] == [
+        "../" + name.replace(" ", "%20").replace("<", "%3C").replace(">", "%3E")
+    ]
+    assert "img-src data: 'self' file:;" in policy_of(html)

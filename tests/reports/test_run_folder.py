@@ -1,11 +1,11 @@
-import json
 from pathlib import Path
 
 import pytest
+from report_pages import write_json, write_rows
 
 from ocrtune.config import parse_config, write_config
-from ocrtune.errors import SourceError
-from ocrtune.reports import CurvePoint, Fact, render_report, report_run
+from ocrtune.errors import ReportError
+from ocrtune.reports import CurvePoint, Fact, MixtureRow, render_report, report_run
 from ocrtune.sources import read_pages
 
 HELD_OUT = [page for page in read_pages("builtin") if page.document == "5"]
@@ -18,7 +18,7 @@ RECIPE = {
 }
 SUMMARY = {"steps": 20, "elapsed_s": 75.2, "train_pages": 178, "validation_pages": 40}
 METRICS = [
-    {"step": 10, "loss": 3.0, "images_per_s": 20.0},
+    {"step": 10, "loss": 3.0, "images_per_s": 20.0, "learning_rate": 0.0003},
     {"step": 10, "cer": 0.9, "cer_clipped": 0.8, "validation_loss": 3.5},
     {"step": 20, "loss": 2.0, "images_per_s": 30.0},
 ]
@@ -60,16 +60,6 @@ FINDING = {
 }
 
 
-def write_json(path: Path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def write_rows(path: Path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder as training leaves it, in which one held-out line was read exactly and the others not at all."""
@@ -83,7 +73,10 @@ def run(tmp_path: Path) -> Path:
     )
     write_config(config, tmp_path / "config.yaml")
     write_json(tmp_path / "best.json", {"checkpoint": "checkpoints/checkpoint-10", "step": 10, "cer": 0.9})
-    write_json(tmp_path / "checkpoints" / "checkpoint-10" / "ocrtune.json", {"format": 1, "inputs": RECIPE})
+    write_json(
+        tmp_path / "checkpoints" / "checkpoint-10" / "ocrtune.json",
+        {"format": 1, "version": "0.1.0", "inputs": RECIPE},
+    )
     write_json(tmp_path / "summary.json", SUMMARY)
     write_json(tmp_path / "precision.json", POLICY)
     write_json(tmp_path / "learning.json", LEARNING)
@@ -99,10 +92,11 @@ def run(tmp_path: Path) -> Path:
 def test_scores_are_those_of_the_best_checkpoint_on_held_out_pages(run):
     report = report_run(run)
     characters = [len(page.text) for page in HELD_OUT]
-    assert report.after.pages == len(HELD_OUT)
-    assert report.after.cer.micro == pytest.approx(1 - characters[0] / sum(characters))
-    assert report.before is None
-    assert [line.after.image for line in report.lines] == [page.name for page in HELD_OUT]
+    assert len(report.cards) == 1
+    assert report.cards[0].pages == len(HELD_OUT)
+    assert report.cards[0].cer.micro.value == pytest.approx(1 - characters[0] / sum(characters))
+    assert [page.name for page in report.pages] == [page.name for page in HELD_OUT]
+    assert [page.readings[0].text for page in report.pages][:2] == [HELD_OUT[0].text, ""]
 
 
 def test_curves_hold_each_logged_value_at_its_step(run):
@@ -112,6 +106,7 @@ def test_curves_hold_each_logged_value_at_its_step(run):
         "loss on held-out pages": (CurvePoint(step=10, value=3.5),),
     }
     assert [curve.points[0].value for curve in report.rates] == [0.9, 0.8]
+    assert [curve.points[0].value for curve in report.learning_rates] == [0.0003]
 
 
 def test_facts_tell_model_mode_steps_and_speed(run):
@@ -132,20 +127,33 @@ def test_the_precision_policy_comes_with_its_reason(run):
     precision = report_run(run).precision
     assert precision[0] == Fact(name="policy", value="on cpu", reason="a cpu computes fp32 fastest")
     assert {fact.name: fact.value for fact in precision}["autocast"] == "none"
+    assert report_run(run).versions == {"ocrtune": "0.1.0"}
 
 
-def test_findings_and_skipped_pages_are_both_told(run):
-    assert [finding.message for finding in report_run(run).findings] == [
-        "a text is empty",
-        "an image is broken",
+def test_pages_that_were_left_out_are_told_by_reason(run):
+    left_out = [
+        {**FINDING, "code": code, "where": where}
+        for code, where in (("image", "1"), ("long", "2"), ("image", "3"))
     ]
+    write_rows(run / "skipped.jsonl", left_out)
+    report = report_run(run)
+    assert [finding.message for finding in report.findings] == ["a text is empty"]
+    assert [(finding.code, finding.count) for finding in report.skipped] == [("image", 2), ("long", 1)]
+
+
+def test_what_was_learned_from_each_source_is_told_where_the_run_wrote_it(run):
+    assert report_run(run).mixture == ()
+    write_json(
+        run / "mixture.json", [{"name": "a", "uri": "a.jsonl", "pages": 9, "examples_seen": 27, "new": 1}]
+    )
+    assert report_run(run).mixture == (MixtureRow(name="a", uri="a.jsonl", pages=9, seen=27),)
 
 
 def test_a_run_without_held_out_pages_has_curves_and_no_scores(run):
     write_json(run / "summary.json", {**SUMMARY, "validation_pages": 0})
     report = report_run(run)
-    assert report.after is None
-    assert report.lines == ()
+    assert report.cards == ()
+    assert report.pages == ()
     assert "training loss" in render_report(report)
 
 
@@ -154,11 +162,11 @@ def test_a_run_without_held_out_pages_has_curves_and_no_scores(run):
 )
 def test_a_folder_that_is_not_a_finished_run_is_an_error(run, name):
     (run / name).unlink()
-    with pytest.raises(SourceError, match=f"no {name}"):
+    with pytest.raises(ReportError, match=f"no {name}"):
         report_run(run)
 
 
 def test_a_held_out_page_that_left_the_source_is_an_error(run):
     write_rows(run / "predictions" / "step-000010.jsonl", [{"image": "other.png", "text": ""}])
-    with pytest.raises(SourceError, match=r"'other\.png' is not in builtin any more"):
+    with pytest.raises(ReportError, match=r"'other\.png' is not in builtin any more"):
         report_run(run)

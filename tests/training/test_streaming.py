@@ -141,9 +141,9 @@ def test_the_report_of_a_run_shows_lines_of_its_held_out_stream(lines, tmp_path)
     tree["evaluation"] = {"every_steps": 2, "max_pages": 3, "decoding": {"max_new_tokens": 4}}
     train(parse_config(tree))
     report = report_run(tmp_path / "run")
-    references = [line.after.reference for line in report.lines]
+    references = [page.reference for page in report.pages]
     assert references == [page.text for page in open_stream(f"synth:{lines}").first(3)]
-    assert report.after.pages == 3
+    assert report.cards[0].pages == 3
 
 
 def test_the_report_finds_the_pages_of_a_run_on_files_that_is_scored_on_a_stream(

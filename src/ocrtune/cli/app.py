@@ -16,6 +16,7 @@ from ocrtune.cli import (
     facts,
     importing,
     predict,
+    report,
     review,
     sample,
     show,
@@ -50,6 +51,7 @@ app.command("evaluate")(evaluate.command)
 app.command("facts")(facts.command)
 app.command("review")(review.command)
 app.command("compare")(compare.command)
+app.command("report")(report.command)
 app.command("export")(export.command)
 app.command("export-data")(export_data.command)
 app.command("doctor")(doctor.command)

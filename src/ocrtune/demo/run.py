@@ -10,14 +10,14 @@ from ocrtune.data.mixing import split_data
 from ocrtune.demo.material import SCRIPT, Material, book_material, sample_material
 from ocrtune.demo.pdf_book import FINDINGS, draw_book
 from ocrtune.errors import TrainingError
-from ocrtune.evaluation import Scorecard, score_page, summarize, write_predictions
+from ocrtune.evaluation import Scorecard, evaluate_predictions, score_page, summarize, write_predictions
 from ocrtune.export import export
 from ocrtune.inputs import InputsRecipe
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.prediction import predict
 from ocrtune.progress import say
 from ocrtune.records import Page, PageScore, Prediction
-from ocrtune.reports import ReportLine, RunReport, format_percent, report_run, write_report
+from ocrtune.reports import Report, add_side, first_image, format_percent, report_run, write_report
 from ocrtune.training import TrainingResult, train
 from ocrtune.training.folder import RunFolder
 from ocrtune.training.train import find_base
@@ -159,24 +159,25 @@ def demo_report(
     pages: Sequence[Page],
     before: Sequence[Prediction],
     after: Sequence[Prediction],
-) -> RunReport:
+) -> Report:
     """The run's report, with the test lines before and after in place of the held-out ones."""
     config = material.config
     found = report_run(result.run)
-    return replace(
+    report = replace(
         found,
         title=material.title,
         summary=material.summary.format(train=result.num_train_pages, test=len(pages)),
-        before=_card(pages, before, config),
-        after=_card(pages, after, config),
         findings=(*found.findings, *material.findings),
-        lines=tuple(
-            ReportLine(image=page.images[0], before=was, after=now)
-            for page, was, now in zip(
-                pages, _scores(pages, before, config), _scores(pages, after, config), strict=True
-            )
-        ),
+        command=f"ocrtune demo --run {result.run}",
+        sides=(),
+        cards=(),
+        pages=(),
     )
+    images = {page.name: first_image(page) for page in pages}
+    rule = config.evaluation.normalization
+    was = evaluate_predictions(before, pages, normalization=rule)
+    now = evaluate_predictions(after, pages, normalization=rule)
+    return add_side(add_side(report, "before", was, images), "after", now, images, against=was)
 
 
 def _read(checkpoint: LoadedCheckpoint, config: Config, pages: Sequence[Page]) -> list[Prediction]:
