@@ -57,6 +57,7 @@ def numbers() -> str:
         predicting_part(read("predict")),
         million_part(read("million_rows")),
         evaluation_part(read("evaluate")),
+        report_part(read("report")),
     )
     return "\n" + "\n".join(parts) + "\n"
 
@@ -172,6 +173,27 @@ def evaluation_part(result: Mapping[str, Any]) -> str:
 time: {result["pages_per_s"]:,} pages a second; jiwer, CER and WER alone, {result["jiwer_pages_per_s"]:,}.
 
 {table(("step", "s"), rows, left=1)}"""
+
+
+def report_part(result: Mapping[str, Any]) -> str:
+    """How soon a long report is there."""
+    rows = [
+        (
+            name.replace("_", " "),
+            f"{found['megabytes']:.1f}",
+            f"{found['pictures']:,}",
+            f"{found['first_page_ms'] / 1000:.2f}",
+            f"{found['sorting_ms']:.0f}",
+            f"{found['first_search_ms']:.0f}",
+            f"{found['frame_longest_ms']:.0f}",
+        )
+        for name, found in result.items()
+        if isinstance(found, dict) and "megabytes" in found
+    ]
+    heads = ("pages", "MB", "pictures", "first page, s", "sorting, ms", "search, ms", "longest frame, ms")
+    return f"""**A report of {result["pages"]:,} pages** (`python benchmarks/report.py`) with two readings of each, opened from disk in Chromium.
+
+{table(heads, rows, left=1)}"""
 
 
 def streaming_part(result: Mapping[str, Any]) -> str:
