@@ -23,6 +23,7 @@ PAGES = (
     "docs/guides/structures.md",
     "docs/guides/evaluate-and-compare.md",
     "docs/guides/report.md",
+    "docs/guides/loop.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",
@@ -78,6 +79,7 @@ def workplace(tmp_path_factory):
     (copy.parent / "vicksburg_pages").symlink_to(sample_path("vicksburg_pages"))
     for name in ("manifest", "test"):
         write_manifest(folder / "data" / f"{name}.jsonl", few)
+    write_manifest(folder / "data" / "new.jsonl", [{**row, "text": None} for row in few])
     shutil.copytree(samples / "images", folder / "data" / "images")
     fact = {"pdf": few[0]["image"], "page": 1, "id": "a", "type": "absent", "text": "not on this page"}
     write_manifest(folder / "facts.jsonl", [fact])

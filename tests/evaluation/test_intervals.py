@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocrtune.evaluation import measure_differences, measure_intervals, score_page, summarize
-from ocrtune.evaluation.intervals import WAYS, Counts, Resampler
+from ocrtune.evaluation.intervals import WAYS, Counts, Resampler, tell_few
 from ocrtune.records import Prediction
 from ocrtune.text import Normalization
 
@@ -133,3 +133,8 @@ def test_pairing_finds_a_small_gain_that_unpaired_intervals_do_not_show():
     difference = measure_differences(a, b, documents).rates["cer"]["micro"]
     assert difference.interval.high < 0
     assert difference.b_is_better == 1
+
+
+def test_few_documents_are_warned_of_and_many_or_pages_of_one_are_not():
+    assert tell_few(3, "document").startswith("3 documents are few")
+    assert tell_few(10, "document") == tell_few(3, "page") == ""

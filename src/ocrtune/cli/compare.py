@@ -38,7 +38,7 @@ from ocrtune.evaluation import (
     read_side,
     write_comparison,
 )
-from ocrtune.evaluation.intervals import RESAMPLES
+from ocrtune.evaluation.intervals import RESAMPLES, tell_few
 from ocrtune.progress import say
 
 _MOST_PAGES = 5
@@ -193,4 +193,5 @@ def _tell_draws(differences: Differences) -> str:
     told = f"intervals and probabilities by bootstrap over {differences.num_units} {differences.unit}s"
     if differences.unit == "page":
         return f"{told} of one document: {ONE_DOCUMENT}"
-    return f"{told}, drawn {differences.resamples} times with seed {differences.seed}"
+    few = tell_few(differences.num_units, differences.unit)
+    return f"{told}, drawn {differences.resamples} times with seed {differences.seed}" + (few and f"; {few}")

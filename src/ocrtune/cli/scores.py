@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ocrtune.evaluation import Confusions, Interval, Intervals, Rates, Scorecard, show_character
+from ocrtune.evaluation.intervals import tell_few
 from ocrtune.text import NamedNormalization, Normalization
 
 MOST_SLICES = 12
@@ -108,7 +109,8 @@ def tell_bootstrap(intervals: Intervals) -> str:
     told = f"{intervals.level:.0%} intervals by bootstrap over {intervals.num_units} {intervals.unit}s"
     if intervals.unit == "page":
         return f"{told} of one document: {ONE_DOCUMENT}"
-    return f"{told}, drawn {intervals.resamples} times with seed {intervals.seed}"
+    few = tell_few(intervals.num_units, intervals.unit)
+    return f"{told}, drawn {intervals.resamples} times with seed {intervals.seed}" + (few and f"; {few}")
 
 
 def tell_confusions(confusions: Confusions) -> str:

@@ -16,6 +16,10 @@ from ocrtune.records import PageScore
 
 LEVEL = 0.95
 RESAMPLES = 1000
+
+FEWEST_UNITS = 10
+"""Drawn from fewer documents an interval is too narrow, and a probability too sure: three that agree always agree."""
+
 SEED = 0
 
 WAYS = ("micro", "macro", "median", "clipped")
@@ -69,6 +73,13 @@ class Intervals:
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def tell_few(num_units: int, unit: str) -> str:
+    """A warning for people where there were few documents to draw from; else empty."""
+    if unit == "page" or num_units >= FEWEST_UNITS:
+        return ""
+    return f"{num_units} documents are few: intervals are wider and chances less sure than told"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

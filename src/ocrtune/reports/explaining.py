@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from ocrtune.evaluation.intervals import tell_few
 from ocrtune.reports.records import Report, ReportPage
 from ocrtune.reports.scores import Card, Interval, Verdict
 from ocrtune.reports.wording import format_count, format_percent, format_points
@@ -67,7 +68,9 @@ def tell_intervals(report: Report) -> str:
             "Intervals hold the number with 95 % probability, by drawing pages anew; all are of one document, so they "
             "tell nothing of others."
         )
-    return "Intervals hold the number with 95 % probability, by drawing documents anew."
+    few = tell_few(card.num_units, card.unit)
+    told = "Intervals hold the number with 95 % probability, by drawing documents anew"
+    return f"{told}; {few}." if few else f"{told}."
 
 
 def format_probability(probability: float) -> str:

@@ -64,6 +64,7 @@ def read_card(result: Row) -> Card:
         shares={name: result[key] for key, name in SHARES.items() if key in result},
         structures=structures,
         unit=(result.get("intervals") or {}).get("unit", ""),
+        num_units=(result.get("intervals") or {}).get("num_units", 0),
     )
 
 

@@ -40,6 +40,7 @@ class Card:
         shares: Shares of pages, such as `runaway`.
         structures: Measures of what is no running text, such as `TEDS`, with the number of pages that have it.
         unit: What was drawn for the intervals: `document`, or `page` where all pages are of one; empty without any.
+        num_units: How many there were to draw from.
     """
 
     pages: int
@@ -47,6 +48,7 @@ class Card:
     shares: Mapping[str, float] = field(default_factory=dict)
     structures: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     unit: str = ""
+    num_units: int = 0
 
     @property
     def cer(self) -> RateLine:
