@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Processes that run tests, each with the files of its own.
+TEST_JOBS ?= 2
+
 # One thread keeps tests repeatable and lets two of them share a small machine.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
@@ -13,7 +16,7 @@ demo: $(STAMP)
 	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/ocrtune demo --run runs/demo
 
 test: $(STAMP) lint
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -97,12 +97,13 @@ def test_scores_of_each_page_are_written(predictions, tmp_path):
     assert "scores of each page" in result.stderr
 
 
-def test_a_folder_gets_everything_that_a_report_needs(predictions, tmp_path):
+def test_a_folder_gets_everything_that_a_report_needs(predictions, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ocrtune", "evaluate", "my answers.jsonl"])
     result = run(predictions, "-r", "builtin", "-n", "trim", "-n", "fold", "--out", str(tmp_path / "scores"))
     written = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
     assert (written["kind"], written["version"], written["reference"]) == ("evaluation", 1, "builtin")
     assert written["normalizations"][0]["cer"]["micro"] == 0
-    assert written["command"].startswith("ocrtune ")
+    assert written["command"] == "ocrtune evaluate 'my answers.jsonl'"
     assert len((tmp_path / "scores" / "pages.jsonl").read_text().splitlines()) == 257
     assert "scores, and scores of each page" in result.stderr
 
