@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from ocrtune.cli.predict import command
-from ocrtune.errors import ImageError, InputsError, MissingDependency
+from ocrtune.errors import ImageError, InputsError, MissingDependency, PredictionError
 
 app = typer.Typer()
 app.command()(command)
@@ -109,6 +109,18 @@ def test_several_sources_and_stdin_are_read(model, scans, tmp_path):
 def test_a_family_of_single_pages_says_so(model, scans, tmp_path):
     with pytest.raises(InputsError, match="one page at a time"):
         run(model, scans, "-o", tmp_path / "p.jsonl", "--documents", "--device", "cpu")
+
+
+def test_pages_together_without_documents_is_no_silent_nothing(model, scans, tmp_path):
+    with pytest.raises(PredictionError, match="--pages-together"):
+        run(model, scans, "-o", tmp_path / "p.jsonl", "--pages-together", 3, "--device", "cpu")
+
+
+def test_the_small_model_goes_by_its_name(tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "p.jsonl"
+    run("builtin", "builtin", "-o", out, "--max-new-tokens", 1, "--device", "cpu", "--batch-size", 32)
+    assert out.read_text(encoding="utf-8").count('"stop"') > 50
 
 
 def test_a_broken_page_stops_or_is_skipped(model, scans, tmp_path):

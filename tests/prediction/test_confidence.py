@@ -93,3 +93,10 @@ def test_a_letter_of_several_tokens_belongs_to_the_later_one():
     tokens = [0, 1, *b"abcdefg"]
     found = find_unsure_span(tokens, [0.0, *[-1.0] * 8], Letters())
     assert (found.start, found.end, found.text) == (0, 8, "éabcdefg")
+
+
+def test_a_model_that_overflows_is_unsure_and_its_row_is_json(tiny_v1):
+    for broken in (float("nan"), float("-inf")):
+        assert mean_logprob([-1.0, broken]) == -50.5
+        span = find_unsure_span([5, 6], [-1.0, broken], tiny_v1.tokenizer)
+        assert span.logprob == -50.5

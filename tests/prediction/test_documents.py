@@ -20,7 +20,7 @@ from ocrtune.evaluation import write_predictions
 from ocrtune.prediction import Outputs
 from ocrtune.prediction.documents import write_outputs
 from ocrtune.prediction.drawing import draw_boxes
-from ocrtune.prediction.searchable_pdf import PdfWriter, PlacedLine, place_lines
+from ocrtune.prediction.searchable_pdf import PdfWriter, PlacedLine, in_visual_order, place_lines
 from ocrtune.records import Page, Prediction, TextBox
 from ocrtune.sources import open_image
 from ocrtune.transcription.answers import read_boxes
@@ -256,3 +256,16 @@ def test_a_page_of_several_images_is_a_pdf_of_as_many_pages(pages, tmp_path):
     (file,) = write_outputs([page], tmp_path / "p.jsonl", Outputs(format="pdf", folder=tmp_path / "o")).files
     assert [text_of(file, number) for number in (0, 1)] == ["All of it", ""]
     assert open_image(page.images[0]).size == (1000, 2000)
+
+
+def test_a_document_without_images_becomes_no_pdf(tmp_path):
+    page = Page(name="talk", images=(), prompt="Say something.")
+    write_predictions(tmp_path / "p.jsonl", [Prediction(image="talk", text="Something.")])
+    found = write_outputs([page], tmp_path / "p.jsonl", Outputs(format="pdf", folder=tmp_path / "out"))
+    assert found.files == ()
+    assert [(row.code, row.where) for row in found.findings] == [("document-without-image", "talk")]
+
+
+def test_a_long_line_of_signs_without_direction_is_turned_at_once():
+    # Looking for the next letter from each sign anew took minutes.
+    assert in_visual_order("." * 60_000) == "." * 60_000

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 
 import pytest
 from tiny_models import random_page
@@ -48,7 +49,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(scans):
 
 
 def test_stdin_lists_sources(scans, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("b/1.png\n\na/2.png\r\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("b/1.png\n\n  \r\na/2.png\r\n"))
     assert names("-") == ["b/1.png", "a/2.png"]
 
 
@@ -95,3 +96,43 @@ def test_manifests_and_shards_go_together_with_others(scans):
 def test_paths_of_a_list_are_not_opened(scans, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"none/{number}.png\n" for number in range(10_000))))
     assert len(gather_pages(["-"])) == 10_000
+
+
+def test_a_list_of_nothing_is_an_error(scans, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n \n"))
+    with pytest.raises(SourceError, match="nothing is named"):
+        gather_pages(["-"])
+
+
+def test_a_list_that_is_not_utf_8_is_an_error(scans, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a/\xff.png\n"), encoding="utf-8"))
+    with pytest.raises(SourceError, match="not UTF-8"):
+        gather_pages(["-"])
+
+
+def test_an_image_named_twice_is_not_read_twice(scans):
+    with pytest.raises(PredictionError, match=r"'a/1\.png' is named twice"):
+        gather_pages(["a/*.png", "a/1.png"])
+
+
+def test_documents_of_two_folders_are_not_mixed(scans):
+    for name in ("v/x/1.png", "w/x/1.png", "w/x/2.png", "u/x/3.png"):
+        (scans / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scans / "a/1.png", scans / name)
+    found = [(page.name, page.document) for page in gather_pages(["v", "w", "u"])]
+    assert found == [("x/1.png", "x"), ("w/x/1.png", "w/x"), ("x/2.png", "w/x"), ("x/3.png", "u/x")]
+
+
+def test_parts_of_a_pdf_stay_one_document(scans):
+    book = write_pdf(scans / "book.pdf", [[], [], []])
+    pages = gather_pages([f"pdf:{book}?pages=1", f"pdf:{book}?pages=3"])
+    assert [page.document for page in pages] == ["book.pdf", "book.pdf"]
+
+
+def test_a_broken_tiff_among_others_is_a_page_that_cannot_be_opened(scans):
+    (scans / "a/no.tif").write_bytes(b"no TIFF")
+    pages = gather_pages(["a/no.tif", "a/missing.tif", "a/1.png"])
+    assert [page.name for page in pages] == ["a/no.tif", "a/missing.tif", "a/1.png"]
+    for page in pages[:2]:
+        with pytest.raises(ImageError):
+            open_image(page.images[0])

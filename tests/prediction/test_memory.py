@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -6,8 +7,9 @@ import torch
 from ocrtune.config import DecodingSection
 from ocrtune.errors import PredictionError
 from ocrtune.models.checkpoint import load_checkpoint
-from ocrtune.prediction import predict
+from ocrtune.prediction import predict, predict_pages
 from ocrtune.prediction.memory import is_out_of_memory
+from ocrtune.prediction.pages import _Encoder
 
 DECODING = DecodingSection(max_new_tokens=4, batch_size=8)
 
@@ -63,6 +65,39 @@ def test_one_page_that_does_not_fit_is_named(loaded, pages, monkeypatch):
     with pytest.raises(PredictionError, match="memory does not do for one page alone") as caught:
         predict(loaded, pages[:1], decoding=DECODING)
     assert caught.value.where == "0"
+
+
+def test_a_page_that_does_not_fit_alone_is_skipped_and_makes_no_other_batch_smaller(
+    loaded, pages, monkeypatch, page
+):
+    wanted = predict(loaded, pages, decoding=DECODING)
+    asked = []
+    generate = type(loaded.model).generate
+    longest = page("large", (700, 700), 99)
+
+    def limited(self, *args, input_ids, **options):
+        asked.append(len(input_ids))
+        if (input_ids == loaded.tokenizer.image_id).sum(dim=1).max() > limit:
+            raise MemoryError
+        return generate(self, *args, input_ids=input_ids, **options)
+
+    lengths = [
+        int(Counter(row.input_ids.tolist())[loaded.tokenizer.image_id])
+        for row in encoded(loaded, [*pages, longest])
+    ]
+    limit = max(lengths[:-1])
+    assert lengths[-1] > limit
+    monkeypatch.setattr(type(loaded.model), "generate", limited)
+    found = list(predict_pages(loaded, [*pages[:3], longest, *pages[3:]], decoding=DECODING, on_error="skip"))
+    assert (found[3].image, found[3].code) == ("large", PredictionError.code)
+    assert "memory does not do" in found[3].message
+    assert [row.text for row in found[:3] + found[4:]] == [row.text for row in wanted]
+    assert asked == [8, 4, 2, 1, 8, 8, 4]
+
+
+def encoded(loaded, pages):
+    encoder = _Encoder(loaded.recipe, loaded.tokenizer, 2048, "stop")
+    return [encoder.encode(page) for page in pages]
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(loaded, pages, monkeypatch):

@@ -29,7 +29,7 @@ def settings(count):
 
 def answers_in_turn(*turns):
     upcoming = iter(turns)
-    return lambda _setting, places: dict(zip(places, next(upcoming), strict=False))
+    return lambda _setting, places: zip(places, next(upcoming), strict=False)
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
@@ -57,14 +57,16 @@ def test_a_mode_that_the_family_has_not_is_an_error():
 
 
 def test_only_pages_that_loop_are_read_again_and_all_tries_are_told():
-    found = read_with_retries(
-        3,
-        settings(3),
-        answers_in_turn(
-            [read("eos", -1.0), read("repetition", -0.1), read("repetition", -0.1)],
-            [read("repetition", -0.3), read("length", -2.0)],
-            [read("repetition", -0.2)],
-        ),
+    found = list(
+        read_with_retries(
+            3,
+            settings(3),
+            answers_in_turn(
+                [read("eos", -1.0), read("repetition", -0.1), read("repetition", -0.1)],
+                [read("repetition", -0.3), read("length", -2.0)],
+                [read("repetition", -0.2)],
+            ),
+        )
     )
     assert found[0].attempts() == ()
     assert [(row.stop, row.no_repeat_ngram_tokens, row.kept) for row in found[1].attempts()] == [
@@ -83,6 +85,18 @@ def test_a_setting_that_does_not_suit_a_page_leaves_its_answer():
     (found,) = read_with_retries(1, settings(2), answers_in_turn([read("repetition", -0.1)], []))
     assert found.best.stop == "repetition"
     assert found.attempts() == ()
+
+
+def test_readings_come_in_order_as_soon_as_those_before_them_are_settled():
+    taken = []
+
+    def one_by_one(_setting, places):
+        for place in [1, 0, 3, 2] if len(places) == 4 else places:
+            taken.append(place)
+            yield place, read("repetition" if taken == [1, 0, 3] else "eos", -1.0)
+
+    found = read_with_retries(4, settings(2), one_by_one)
+    assert [len(taken) for _ in found] == [2, 2, 4, 5], "the last one looped and was read again"
 
 
 @pytest.fixture(scope="module")

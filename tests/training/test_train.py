@@ -82,6 +82,7 @@ def test_held_out_predictions_are_kept_for_each_evaluation(run):
         json.loads(line) for line in (run.run / "predictions" / "step-000015.jsonl").read_text().splitlines()
     ]
     assert [row["image"] for row in rows] == ["8.png", "10.png"]
+    assert all(row["stop"] in {"eos", "length", "repetition"} and row["mean_logprob"] <= 0 for row in rows)
 
 
 @pytest.mark.parametrize("tuning", TUNINGS.values(), ids=TUNINGS)

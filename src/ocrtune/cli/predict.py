@@ -8,7 +8,7 @@ import typer
 
 from ocrtune.cli.printing import print_findings, print_json
 from ocrtune.config import DecodingSection
-from ocrtune.errors import require
+from ocrtune.errors import PredictionError, require
 from ocrtune.progress import say
 
 
@@ -53,7 +53,12 @@ PREDICTIONS = "predictions.jsonl"
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a run, an export, or a model folder.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="A checkpoint of a run, an export, a model folder, or builtin for the small model."
+        ),
+    ],
     pages: Annotated[
         list[str],
         typer.Argument(
@@ -126,6 +131,11 @@ def command(
 
     Example: ocrtune predict runs/letters scans/ book.pdf --format md -o read/
     """
+    if pages_together is not None and not documents:
+        raise PredictionError(
+            "--pages-together says how many pages are read together, and they are not",
+            hint="add --documents, or leave it out",
+        )
     try:
         from ocrtune.prediction import Outputs, RetryPolicy, Together, predict_to_file  # noqa: PLC0415  # `--help` works without torch
     except ModuleNotFoundError as error:

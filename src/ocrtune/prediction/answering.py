@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -88,6 +88,43 @@ def answer(
     Raises:
         PredictionError: A prompt leaves the model no position for an answer, or memory does not do for one example.
     """
+    answers: dict[int, Answer] = {}
+    for row, given in answer_in_batches(
+        model,
+        family,
+        tokenizer,
+        inputs,
+        decoding,
+        pixel_dtype=pixel_dtype,
+        autocast_dtype=autocast_dtype,
+        stops_loops=stops_loops,
+        batch_size=batch_size,
+    ):
+        if isinstance(given, PredictionError):
+            raise given
+        answers[row] = given
+    return [answers[row] for row in range(len(inputs))]
+
+
+def answer_in_batches(
+    model: OcrModel | PeftModel,
+    family: Family,
+    tokenizer: Tokenizer,
+    inputs: Sequence[ModelInputs],
+    decoding: DecodingSection,
+    *,
+    pixel_dtype: torch.dtype = torch.float32,
+    autocast_dtype: torch.dtype | None = None,
+    stops_loops: bool = False,
+    batch_size: BatchSize | None = None,
+) -> Iterator[tuple[int, Answer | PredictionError]]:
+    """What `answer` gives, batch by batch: the place in `inputs`, and its answer or why memory does not do for it alone.
+
+    The arguments are those of `answer`.
+
+    Raises:
+        PredictionError: A prompt leaves the model no position for an answer.
+    """
     prompts = [_prompt_of(example) for example in inputs]
     native = _without_adapter_class(model)
     longest = decoding.max_new_tokens or family.max_new_tokens
@@ -95,22 +132,23 @@ def answer(
     settings = settle_decoding(decoding, family)
     decoder = _Decoder(native, family, tokenizer, settings, pixel_dtype, stops_loops)
     size = batch_size or BatchSize(decoding.batch_size)
-    answers: dict[int, Answer] = {}
-    with _decoding_mode(native, autocast_dtype):
-        # Made anew after each batch: the size may have become smaller.
-        while rows := _next_batch(prompts, answers, size.rows, padded=family.decodes_padded):
-            work = partial(decoder.decode, [prompts[row] for row in rows], [limits[row] for row in rows])
+    done: set[int] = set()
+    # Made anew after each batch: the size may have become smaller.
+    while rows := _next_batch(prompts, done, size.rows, padded=family.decodes_padded):
+        work = partial(decoder.decode, [prompts[row] for row in rows], [limits[row] for row in rows])
+        # Around each batch by itself: whoever takes the answers does so in the modes of their own.
+        with _decoding_mode(native, autocast_dtype):
             found = decode_within_memory(work, size, [prompts[row].name for row in rows])
-            if found is not None:
-                answers.update(zip(rows, found, strict=True))
-    return [answers[row] for row in range(len(prompts))]
+        if found is not None:
+            done.update(rows)
+            yield from zip(rows, [found] if isinstance(found, PredictionError) else found, strict=True)
 
 
 def _next_batch(
-    prompts: Sequence[ModelInputs], answers: Mapping[int, Answer], batch_size: int, *, padded: bool
+    prompts: Sequence[ModelInputs], done: Container[int], batch_size: int, *, padded: bool
 ) -> list[int]:
-    """The prompts without answer that are decoded next; empty at the end."""
-    left = [row for row in range(len(prompts)) if row not in answers]
+    """The prompts that are decoded next; empty at the end."""
+    left = [row for row in range(len(prompts)) if row not in done]
     lengths = [len(prompts[row]) for row in left]
     batch = next(batches_of_like_length(lengths, batch_size, padded=padded), [])
     return [left[place] for place in batch]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import LogitsProcessor
 
 from ocrtune.inputs import Tokenizer
@@ -13,6 +14,9 @@ SPAN_TOKENS = 8
 """Length of the part of an answer whose mean is looked for; a single token says little."""
 
 DECIMALS = 4
+
+LOWEST = -100.0
+"""Of a token whose log-probability is no finite number."""
 
 
 class TokenLogprobs(LogitsProcessor):
@@ -50,7 +54,7 @@ class TokenLogprobs(LogitsProcessor):
 
 def mean_logprob(logprobs: Sequence[float]) -> float:
     """The mean of the tokens' log-probabilities; 0 for none."""
-    return round(float(np.mean(logprobs)), DECIMALS) if logprobs else 0.0
+    return round(float(_finite(logprobs).mean()), DECIMALS) if logprobs else 0.0
 
 
 def find_unsure_span(
@@ -66,11 +70,16 @@ def find_unsure_span(
     if not tokens:
         return None
     size = min(SPAN_TOKENS, len(tokens))
-    sums = np.convolve(np.asarray(logprobs[: len(tokens)]), np.ones(size), mode="valid")
+    sums = np.convolve(_finite(logprobs[: len(tokens)]), np.ones(size), mode="valid")
     first = int(sums.argmin())
     start, end = (_num_letters(tokens[:count], tokenizer) for count in (first, first + size))
     text = tokenizer.decode(tokens)[start:end]
     return UnsureSpan(logprob=round(float(sums[first]) / size, DECIMALS), start=start, end=end, text=text)
+
+
+def _finite(logprobs: Sequence[float]) -> NDArray[np.float64]:
+    """With the lowest for what is no number, as a model gives it that overflows: JSON has no word for that."""
+    return np.nan_to_num(np.asarray(logprobs, np.float64), nan=LOWEST, posinf=LOWEST, neginf=LOWEST)
 
 
 def _num_letters(tokens: Sequence[int], tokenizer: Tokenizer) -> int:

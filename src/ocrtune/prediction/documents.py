@@ -147,6 +147,9 @@ def _transcribed(to: Literal["page", "alto", "hocr"]) -> Callable[..., Written]:
 def _write_pdfs(predicted: Sequence[Predicted], folder: Path) -> Written:
     names, files, findings = FileNames(), [], []
     for document, found in track(list(_by_document(predicted)), "writing PDFs"):
+        if not any(page.images for page, _ in found):
+            findings.append(_pictureless(document))
+            continue
         path = folder / names.take(document, ".pdf")
         try:
             with open_atomically(path) as file:
@@ -160,6 +163,16 @@ def _write_pdfs(predicted: Sequence[Predicted], folder: Path) -> Written:
         else:
             files.append(path)
     return tuple(files), findings
+
+
+def _pictureless(document: str) -> Finding:
+    return Finding(
+        code="document-without-image",
+        severity="error",
+        message="there is no image to make a PDF of",
+        where=document,
+        hint="take --format txt or md",
+    )
 
 
 def _write_pdf(writer: PdfWriter, predicted: list[Predicted]) -> None:

@@ -7,15 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 from ocrtune.config import DecodingSection
+from ocrtune.models.builtin import find_builtin
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.models.precision import RequestedDevice
-from ocrtune.prediction.answering import settle_decoding
 from ocrtune.prediction.documents import JSONL_ALONE, Documents, Outputs, write_outputs
 from ocrtune.prediction.gathering import gather_pages
 from ocrtune.prediction.grouping import Together, read_together
 from ocrtune.prediction.pages import OnError, predict_pages, recipe_with_prompt
 from ocrtune.prediction.partial import PartialRun
-from ocrtune.prediction.retrying import USUAL_POLICY, RetryPolicy
+from ocrtune.prediction.places import check_nothing_is_lost, check_places, telling_of_disks
+from ocrtune.prediction.retrying import USUAL_POLICY, RetryPolicy, plan_settings
 from ocrtune.progress import say, track
 from ocrtune.records import Page
 
@@ -110,7 +111,7 @@ def predict_to_file(
     last row.
 
     Args:
-        checkpoint: A checkpoint or model folder, or one that is loaded already.
+        checkpoint: A checkpoint or model folder, `builtin` for the small model, or one that is loaded already.
         sources: One or several, as `gather_pages` takes them.
         out: The file to write; pages skipped are listed beside it in `<stem>.skipped.jsonl`.
         decoding: As for `predict`.
@@ -126,12 +127,18 @@ def predict_to_file(
         SourceError: A source, or with `stop` an image, cannot be read.
         InputsError: With `stop`: a page does not fit the recipe of the checkpoint. `together` and a family that
             reads one page at a time.
-        PredictionError: The partial folder is of another call; with `stop`, a prompt leaves no room for an answer.
+        PredictionError: The partial folder is of another call; a file lies where a folder is needed, or the other way
+            round; files of the sources would be replaced; with `stop`, a prompt leaves no room for an answer, or memory
+            does not do for one page alone.
     """
     settings = decoding or DecodingSection()
-    loaded, pages, prompt = _prepare(checkpoint, sources, device, prompt, together)
+    check_places(out, outputs)
+    named = [sources] if isinstance(sources, str) else sources
+    loaded, pages, prompt = _prepare(checkpoint, named, device, prompt, together)
     partial = PartialRun(out)
-    partial.open(_fingerprint(loaded, settings, prompt, retry))
+    if not partial.has_rows:
+        check_nothing_is_lost(named, pages, out, outputs)
+    partial.open({**_fingerprint(loaded, settings, prompt, retry), "sources": _places(named)})
     done = partial.restore(pages)
     if done:
         say(f"going on after page {done} of {len(pages)}")
@@ -140,9 +147,14 @@ def predict_to_file(
     outcomes = predict_pages(
         loaded, left, decoding=settings, prompt=prompt, on_error=on_error, retry=retry, workers=workers
     )
-    tally = partial.write(track(outcomes, "predicting", total=len(pages) - done))
+    try:
+        tally = partial.write(track(outcomes, "predicting", total=len(pages) - done))
+    except KeyboardInterrupt:
+        say(f"stopped: the same command goes on from {partial.predictions.parent}")
+        raise
     elapsed_s = time.monotonic() - start
-    documents = write_outputs(pages, partial.predictions, outputs)
+    with telling_of_disks(out):
+        documents = write_outputs(pages, partial.predictions, outputs)
     return PredictionRun(
         predictions=out,
         skipped=partial.publish(),
@@ -161,16 +173,18 @@ def predict_to_file(
 
 def _prepare(
     checkpoint: Path | LoadedCheckpoint,
-    sources: str | Sequence[str],
+    sources: Sequence[str],
     device: RequestedDevice,
     prompt: str | None,
     together: Together | None,
 ) -> tuple[LoadedCheckpoint, Sequence[Page], str | None]:
     """The model, what it reads, and the prompt, where the model's recipe has not the wanted one."""
     # Before the model, which takes long to load: a path that is wrong is told at once.
-    pages = gather_pages([sources] if isinstance(sources, str) else sources)
+    pages = gather_pages(sources)
     loaded = (
-        checkpoint if isinstance(checkpoint, LoadedCheckpoint) else load_checkpoint(checkpoint, device=device)
+        checkpoint
+        if isinstance(checkpoint, LoadedCheckpoint)
+        else load_checkpoint(find_builtin(checkpoint), device=device)
     )
     if together is None:
         return loaded, pages, prompt
@@ -178,12 +192,17 @@ def _prepare(
     return loaded, groups, None
 
 
+def _places(sources: Sequence[str]) -> list[str]:
+    """Sources as they are called from anywhere: two folders may have pages of the same names."""
+    return [str(Path(source).resolve()) if Path(source).exists() else source for source in sources]
+
+
 def _fingerprint(
     checkpoint: LoadedCheckpoint, decoding: DecodingSection, prompt: str | None, retry: RetryPolicy
 ) -> dict[str, object]:
     """What the answers of a run depend on; the batch size is not part of it."""
     recipe = recipe_with_prompt(checkpoint.recipe, prompt)
-    guard = settle_decoding(decoding, recipe.family)
+    guard = plan_settings(recipe, decoding, retry)[0].guard
     return {
         "checkpoint": str(checkpoint.tokenizer.folder.resolve()),
         "step": checkpoint.card.step,

@@ -2,9 +2,8 @@
 
 import glob
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from ocrtune.errors import PdfError, PredictionError, SourceError
@@ -41,6 +40,8 @@ def gather_pages(sources: Sequence[str]) -> Sequence[Page]:
         PredictionError: A page is named twice.
     """
     named = list(_expand(sources))
+    if not named:
+        raise SourceError("nothing is named to be read", hint="give images, folders, PDFs or manifests")
     if len(named) == 1:
         return _read(named[0])
     return _named_apart((uri, _read_one_of_several(uri)) for uri in track(named, "finding pages"))
@@ -49,11 +50,19 @@ def gather_pages(sources: Sequence[str]) -> Sequence[Page]:
 def _expand(sources: Iterable[str]) -> Iterator[str]:
     for source in sources:
         if source == STDIN:
-            yield from filter(None, (line.strip("\r\n") for line in sys.stdin))
+            yield from _listed()
         elif _OF_GLOBS.isdisjoint(source) or Path(source).exists() or _is_of_kind(source):
             yield source
         else:
             yield from _matching(source)
+
+
+def _listed() -> Iterator[str]:
+    """The lines of stdin; names may begin or end with spaces, but nothing is named by spaces alone."""
+    try:
+        yield from (line.strip("\r\n") for line in sys.stdin if line.strip())
+    except UnicodeDecodeError as error:
+        raise SourceError("the list on stdin is not UTF-8", hint=str(error)) from error
 
 
 def _is_of_kind(source: str) -> bool:
@@ -77,13 +86,19 @@ def _read_one_of_several(uri: str) -> Sequence[Page]:
     suffix = path.suffix.lower()
     # Lists may name hundreds of thousands of images: none is opened before its turn.
     if suffix in IMAGE_SUFFIXES - _TIFFS and not _is_of_kind(uri):
-        return [
-            Page(name=path.as_posix(), images=(path,), document=path.with_suffix("").as_posix(), where=uri)
-        ]
-    pages = _read(uri)
+        return [_image(path, uri)]
     if suffix not in _TIFFS:
-        return pages
+        return _read(uri)
+    try:
+        pages = _read(uri)
+    except SourceError:
+        # As with other images: it says what is wrong at its turn, and stops the run or is skipped.
+        return [_image(path, uri)]
     return [replace(page, name=(path.parent / page.name).as_posix()) for page in pages]
+
+
+def _image(path: Path, uri: str) -> Page:
+    return Page(name=path.as_posix(), images=(path,), document=path.with_suffix("").as_posix(), where=uri)
 
 
 def _read(uri: str) -> Sequence[Page]:
@@ -151,13 +166,34 @@ def _document(name: str, number: int, length: int | None) -> str:
 def _named_apart(sources: Iterable[tuple[str, Sequence[Page]]]) -> list[Page]:
     """The pages, each with a name of its own."""
     pages: dict[str, Page] = {}
-    for uri, page in chain.from_iterable(((uri, page) for page in found) for uri, found in sources):
-        of_source = page.name in pages
-        name = f"{uri}/{page.name}" if of_source else page.name
-        if name in pages:
-            raise PredictionError(
-                f"the page {page.name!r} is named twice", where=uri, hint="name each source and image once"
-            )
-        document = f"{uri}/{page.document}" if of_source and page.document else page.document
-        pages[name] = replace(page, name=name, document=document)
+    documents: set[str] = set()
+    for uri, found in sources:
+        apart = _documents_apart(uri, found, pages, documents)
+        documents.update(page.document for page in found)
+        for page in found:
+            of_source = page.name in pages
+            name = f"{uri}/{page.name}" if of_source else page.name
+            if name in pages or (of_source and uri == page.name):
+                raise PredictionError(
+                    f"the page {page.name!r} is named twice",
+                    where=uri,
+                    hint="name each source and image once",
+                )
+            document = f"{uri}/{page.document}" if page.document in apart else page.document
+            pages[name] = replace(page, name=name, document=document)
     return list(pages.values())
+
+
+def _documents_apart(
+    uri: str, found: Sequence[Page], names: Container[str], documents: Container[str]
+) -> set[str]:
+    """Documents of a source that are others than those of the same name before it.
+
+    Two folders have folders of the same name in them; shards and parts of a PDF may have the same document.
+    """
+    is_folder = Path(uri).is_dir()
+    return {
+        page.document
+        for page in found
+        if page.document and (page.name in names or (is_folder and page.document in documents))
+    }

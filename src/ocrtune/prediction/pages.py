@@ -11,9 +11,10 @@ from ocrtune.config import DecodingSection
 from ocrtune.data import build_example, find_prompt
 from ocrtune.errors import InputsError, OcrtuneError, PredictionError, SourceError
 from ocrtune.inputs import InputsRecipe, Tokenizer, encode
+from ocrtune.models.builtin import find_builtin
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.models.precision import RequestedDevice
-from ocrtune.prediction.answering import Answer, answer, num_positions, room_to_answer
+from ocrtune.prediction.answering import Answer, answer_in_batches, num_positions, room_to_answer
 from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
 from ocrtune.prediction.memory import BatchSize
 from ocrtune.prediction.retrying import (
@@ -74,7 +75,7 @@ def predict(
     length limit are the checkpoint's.
 
     Args:
-        checkpoint: A checkpoint or model folder, or one that is loaded already.
+        checkpoint: A checkpoint or model folder, `builtin` for the small model, or one that is loaded already.
         pages: Texts in them are not looked at.
         decoding: Batch size, length limit and guard; the published settings without it.
         prompt: A prompt of the family by its short name, or a text; the checkpoint's own without it. A page's
@@ -92,7 +93,9 @@ def predict(
         PredictionError: A prompt leaves no room for an answer, or memory does not do for one page alone.
     """
     loaded = (
-        checkpoint if isinstance(checkpoint, LoadedCheckpoint) else load_checkpoint(checkpoint, device=device)
+        checkpoint
+        if isinstance(checkpoint, LoadedCheckpoint)
+        else load_checkpoint(find_builtin(checkpoint), device=device)
     )
     outcomes = predict_pages(
         loaded,
@@ -116,7 +119,10 @@ def predict_pages(
     retry: RetryPolicy = USUAL_POLICY,
     workers: int = 1,
 ) -> Iterator[Prediction | SkippedPage]:
-    """What becomes of each page, in their order and as soon as its window is decoded.
+    """What becomes of each page, in their order and as soon as it and those before it are decoded.
+
+    Pages are taken in windows of four batches, so that a batch can be made of prompts of like length. Pages of one length
+    are decoded in their order, so that each batch gives its pages at once; of others the longest come first.
 
     While a window is decoded the next one is encoded, so at most two windows of views are in memory.
 
@@ -132,7 +138,7 @@ def predict_pages(
     Raises:
         SourceError: As `predict`, with `stop`.
         InputsError: As `predict`, with `stop`.
-        PredictionError: As `predict`; with `skip` only for memory.
+        PredictionError: As `predict`, with `stop`.
     """
     recipe = recipe_with_prompt(checkpoint.recipe, prompt)
     encoder = _Encoder(recipe, checkpoint.tokenizer, num_positions(checkpoint.model), on_error)
@@ -203,25 +209,24 @@ class _Reader:
     ) -> Iterator[Prediction | SkippedPage]:
         """What becomes of the pages of a window, in their order."""
         usable = [(page, inputs) for page, inputs in window if isinstance(inputs, ModelInputs)]
-        readings = iter(
-            read_with_retries(
-                len(usable),
-                self.settings,
-                lambda setting, places: self._answers(setting, places, usable),
-            )
+        readings = read_with_retries(
+            len(usable),
+            self.settings,
+            lambda setting, places: self._answers(setting, places, usable),
         )
         for page, outcome in window:
             if isinstance(outcome, SkippedPage):
                 yield outcome
             else:
-                yield self._prediction(page, next(readings))
+                yield self._outcome(page, next(readings))
 
     def _answers(
         self, setting: Setting, places: Sequence[int], usable: Sequence[tuple[Page, ModelInputs]]
-    ) -> dict[int, Answer]:
+    ) -> Iterator[tuple[int, Answer | PredictionError]]:
         inputs = {place: self._inputs(setting, *usable[place]) for place in places}
         found = {place: given for place, given in inputs.items() if given is not None}
-        answers = answer(
+        tried = list(found)
+        for row, given in answer_in_batches(
             self.checkpoint.model,
             setting.recipe.family,
             self.checkpoint.tokenizer,
@@ -229,8 +234,11 @@ class _Reader:
             with_guard(self.decoding, setting.guard),
             stops_loops=True,
             batch_size=self.batch_size,
-        )
-        return dict(zip(found, answers, strict=True))
+        ):
+            if isinstance(given, PredictionError) and setting is not self.settings[0]:
+                say(f"{usable[tried[row]][0].name} is not tried again: {given.message}")
+            else:
+                yield tried[row], given
 
     def _inputs(self, setting: Setting, page: Page, inputs: ModelInputs) -> ModelInputs | None:
         """The page's inputs by a setting: those that are there, or in another mode; None where that does not fit."""
@@ -242,6 +250,13 @@ class _Reader:
             return encoded
         say(f"{page.name} is not tried in mode {setting.recipe.mode.name}: {encoded.message}")
         return None
+
+    def _outcome(self, page: Page, readings: Readings) -> Prediction | SkippedPage:
+        if readings.error is None:
+            return self._prediction(page, readings)
+        if self.encoder.on_error == "stop":
+            raise readings.error
+        return _skipped(page, readings.error)
 
     def _prediction(self, page: Page, readings: Readings) -> Prediction:
         best = readings.best

@@ -1,14 +1,17 @@
 """The rows of a run that is not finished: written as they come, and found again after the run was cut off."""
 
 import json
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ocrtune.errors import PredictionError
 from ocrtune.prediction.pages import SkippedPage
+from ocrtune.prediction.places import telling_of_disks
+from ocrtune.progress import say
 from ocrtune.records import Page, Prediction
 from ocrtune.sources.writing import write_text_atomically
 
@@ -56,6 +59,11 @@ class PartialRun:
         self.predictions = self._folder / PREDICTIONS
         self._skipped = self._folder / SKIPPED
 
+    @property
+    def has_rows(self) -> bool:
+        """An earlier run left something to go on from."""
+        return any(path.exists() and path.stat().st_size for path in (self.predictions, self._skipped))
+
     def open(self, fingerprint: dict[str, object]) -> None:
         """Start the folder, or find it again.
 
@@ -64,7 +72,7 @@ class PartialRun:
         """
         path = self._folder / SETTINGS
         text = json.dumps(fingerprint, ensure_ascii=False, indent=1) + "\n"
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if self.has_rows and path.exists() and path.read_text(encoding="utf-8") != text:
             found = json.loads(path.read_text(encoding="utf-8"))
             differing = [name for name in fingerprint if found.get(name) != fingerprint[name]]
             raise PredictionError(
@@ -72,7 +80,8 @@ class PartialRun:
                 where=str(self._folder),
                 hint="finish it with its own settings, delete the folder, or write to another file",
             )
-        write_text_atomically(path, text)
+        with telling_of_disks(path):
+            write_text_atomically(path, text)
 
     def restore(self, pages: Sequence[Page]) -> int:
         """How many of the pages are done; rows that were not written whole are cut off.
@@ -95,6 +104,8 @@ class PartialRun:
                 hint="delete the folder, or write to another file",
             )
         self.num_skipped = skipped.num_rows
+        if done < len(pages) and (predicted.image is not None or skipped.image is not None):
+            say(f"page {done + 1} is another one than in the unfinished run: from it on all are read again")
         predicted.cut()
         skipped.cut()
         return done
@@ -103,8 +114,8 @@ class PartialRun:
         """Append what becomes of each page, as it comes."""
         tally = Tally()
         with ExitStack() as stack:
-            predictions = stack.enter_context(self.predictions.open("ab"))
-            skipped = stack.enter_context(self._skipped.open("ab"))
+            predictions = stack.enter_context(_appending(self.predictions))
+            skipped = stack.enter_context(_appending(self._skipped))
             for outcome in outcomes:
                 if isinstance(outcome, Prediction):
                     tally.count(outcome)
@@ -126,13 +137,13 @@ class PartialRun:
             skipped.unlink(missing_ok=True)
             skipped = None
         self.predictions.replace(self._out)
-        (self._folder / SETTINGS).unlink()
-        self._folder.rmdir()
+        # Whatever else there is, a kill has left it: temporary files that never became what they should.
+        shutil.rmtree(self._folder, ignore_errors=True)
         return skipped
 
 
 class _RowCursor:
-    """Walks the whole rows of a JSONL file by the page they are of; a torn last row is none."""
+    """Walks the whole rows of a JSONL file by the page they are of, up to the first one that is torn or broken."""
 
     def __init__(self, path: Path) -> None:
         self.num_rows = 0
@@ -165,11 +176,37 @@ class _RowCursor:
             return
         with self._path.open("rb") as file:
             for line in file:
-                if not line.endswith(b"\n"):
+                image = _image_of(line)
+                if image is None:
                     return
-                yield json.loads(line)["image"], file.tell()
+                yield image, file.tell()
+
+
+def _image_of(line: bytes) -> str | None:
+    """The page of a row; None for a torn one, and for zeros as a machine leaves them that lost its power."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    image = row.get("image") if isinstance(row, dict) else None
+    return image if isinstance(image, str) else None
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[BinaryIO]:
+    with telling_of_disks(path):
+        file = path.open("ab")
+    try:
+        yield file
+    finally:
+        # What a full disk did not take is tried again here.
+        with telling_of_disks(path):
+            file.close()
 
 
 def _append(file: BinaryIO, row: dict[str, object]) -> None:
-    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-    file.flush()
+    with telling_of_disks(Path(file.name)):
+        file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        file.flush()

@@ -1,9 +1,11 @@
 """What is tried with a page whose answer fell into a loop, and which answer is kept."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ocrtune.config import DecodingSection
+from ocrtune.errors import PredictionError
 from ocrtune.families import Decoding, Family
 from ocrtune.inputs import InputsRecipe
 from ocrtune.inputs.recipe import parse_mode
@@ -50,14 +52,23 @@ class Readings:
 
     Attributes:
         tries: Each setting with the answer it gave, in order.
+        error: Why there is no answer at all.
     """
 
     tries: list[tuple[Setting, Answer]] = field(default_factory=list)
+    error: PredictionError | None = None
+
+    def add(self, setting: Setting, given: Answer | PredictionError) -> None:
+        """One more try."""
+        if isinstance(given, PredictionError):
+            self.error = given
+        else:
+            self.tries.append((setting, given))
 
     @property
-    def is_looping(self) -> bool:
-        """The last answer loops."""
-        return self.tries[-1][1].stop == "repetition"
+    def is_settled(self) -> bool:
+        """The page is not tried again: its last answer does not loop, or it cannot be read."""
+        return self.error is not None or bool(self.tries and self.tries[-1][1].stop != "repetition")
 
     @property
     def best(self) -> Answer:
@@ -77,12 +88,14 @@ class Readings:
         return tuple(_attempt(setting, answer, kept=answer is best) for setting, answer in self.tries)
 
 
-Read = Callable[[Setting, Sequence[int]], Mapping[int, Answer]]
-"""Reads the pages at these places by a setting; a page that the setting does not suit is left out."""
+Read = Callable[[Setting, Sequence[int]], Iterable[tuple[int, Answer | PredictionError]]]
+"""Reads the pages at these places by a setting, in any order; a page that the setting does not suit is left out."""
 
 
-def read_with_retries(num_pages: int, settings: Sequence[Setting], read: Read) -> list[Readings]:
+def read_with_retries(num_pages: int, settings: Sequence[Setting], read: Read) -> Iterator[Readings]:
     """Read pages by the first setting, and those whose answers loop by the next ones until they do not.
+
+    The readings come in the order of the pages, each as soon as it and those before it are settled.
 
     Args:
         num_pages: How many there are.
@@ -90,12 +103,14 @@ def read_with_retries(num_pages: int, settings: Sequence[Setting], read: Read) -
         read: Reads some of them by one setting.
     """
     readings = [Readings() for _ in range(num_pages)]
-    places = list(range(num_pages))
+    waiting = deque(readings)
     for setting in settings:
-        for place, answer in read(setting, places).items() if places else ():
-            readings[place].tries.append((setting, answer))
-        places = [place for place in places if readings[place].is_looping]
-    return readings
+        places = [place for place in range(num_pages) if not readings[place].is_settled]
+        for place, given in read(setting, places) if places else ():
+            readings[place].add(setting, given)
+            while waiting and waiting[0].is_settled:
+                yield waiting.popleft()
+    yield from waiting
 
 
 def plan_settings(recipe: InputsRecipe, decoding: DecodingSection, retry: RetryPolicy) -> tuple[Setting, ...]:

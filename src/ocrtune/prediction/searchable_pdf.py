@@ -255,15 +255,22 @@ def _runs(text: str) -> list[tuple[bool, list[str]]]:
     first = next((found for found in directions if found is not None), False)
     current = first
     runs: list[tuple[bool, list[str]]] = []
-    for place, letter in enumerate(text):
+    for letter, own, following in zip(text, directions, _following(directions, first), strict=True):
         # A neutral sign between two parts belongs to the line, one inside a part to the part.
-        following = next((found for found in directions[place:] if found is not None), first)
-        own = directions[place]
         current = own if own is not None else (current if following == current else first)
         if not runs or runs[-1][0] != current:
             runs.append((current, []))
         runs[-1][1].append(letter)
     return runs
+
+
+def _following(directions: Sequence[bool | None], last: bool) -> list[bool]:
+    """The next direction that each place has at or behind it; `last` behind all of them."""
+    following = []
+    for own in reversed(directions):
+        last = last if own is None else own
+        following.append(last)
+    return following[::-1]
 
 
 def _direction(letter: str) -> bool | None:

@@ -15,6 +15,7 @@ from ocrtune.inputs.collate import collate
 from ocrtune.models import OcrModel, supervised_loss
 from ocrtune.models.precision import PrecisionPolicy
 from ocrtune.prediction import answer
+from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
 from ocrtune.records import Example, ModelInputs, Prediction
 
 WINDOW_BATCHES = 4
@@ -107,7 +108,13 @@ class HeldOutPages:
         )
         return [
             Prediction(
-                image=row.name, text=found.text, num_tokens=found.num_tokens, truncated=found.truncated
+                image=row.name,
+                text=found.text,
+                num_tokens=found.num_tokens,
+                truncated=found.truncated,
+                stop=found.stop,
+                mean_logprob=mean_logprob(found.logprobs),
+                lowest_span=find_unsure_span(found.tokens, found.logprobs, self.tokenizer),
             )
             for row, found in zip(inputs, answers, strict=True)
         ]

@@ -28,6 +28,7 @@ from ocrtune.models import (
     read_family,
     save_checkpoint,
 )
+from ocrtune.models.builtin import BUILTIN, BUILTIN_RANDOM
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import (
@@ -48,12 +49,6 @@ from ocrtune.training.logs import RunLog, Screen
 from ocrtune.training.processes import join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
-
-BUILTIN = "builtin"
-"""The name of the small model of the demo."""
-
-BUILTIN_RANDOM = "builtin-random"
-"""The name of its shape with random weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

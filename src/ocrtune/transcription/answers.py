@@ -13,10 +13,13 @@ from ocrtune.sources.transcripts.layout import Cell, Line, Points, Region, kind_
 from ocrtune.transcription.tables import read_table
 
 _NUMBERS = r"-?\d+(?:\s*,\s*-?\d+)*"
+_PLAIN = r"(?:[^\n<]|<(?!\|))*+"
+"""No mark stands inside another, and no sign is looked at twice: answers that loop are full of marks without an end."""
+
 _MARK = re.compile(
-    r"<\|ref\|>(?P<ref>[^\n]*?)<\|/ref\|>\s*<\|det\|>(?P<boxes>[^\n]*?)<\|/det\|>"
-    rf"|<\|det\|>(?P<det>[^\n\[]*?)\s*(?P<box>\[{_NUMBERS}\])<\|/det\|>"
-    r"|<\|det\|>(?P<broken>[^\n]*?)<\|/det\|>"
+    rf"<\|ref\|>(?P<ref>{_PLAIN})<\|/ref\|>\s*+<\|det\|>(?P<boxes>{_PLAIN})<\|/det\|>"
+    rf"|<\|det\|>(?P<det>[^\n\[<]*+)\s*+(?P<box>\[{_NUMBERS}\])<\|/det\|>"
+    rf"|<\|det\|>(?P<broken>{_PLAIN})<\|/det\|>"
 )
 """A label with its boxes as v1 writes it, as Unlimited writes it, or a broken one."""
 
