@@ -165,7 +165,7 @@ interpreter with the package.
 def evaluation_part(result: Mapping[str, Any]) -> str:
     """What scoring costs."""
     rows = [
-        ("CER, WER and all other counts", f"{result['scoring_s']}"),
+        ("CER, WER and all other counts, structures looked for", f"{result['scoring_s']}"),
         ("intervals of CER and WER", f"{result['intervals_s']}"),
         ("confusions", f"{result['confusions_s']}"),
     ]

@@ -5,7 +5,13 @@ import unicodedata
 from functools import cache
 from typing import Literal
 
+import regex
 from pydantic import BaseModel, ConfigDict
+
+from ocrtune.errors import EvaluationError
+
+LONGEST_PATTERN_S = 10.0
+"""A pattern that takes longer on one text has run away; good ones take a thousandth of it."""
 
 
 class Normalization(BaseModel):
@@ -46,7 +52,8 @@ class NamedNormalization(Normalization):
     Attributes:
         name: What it is called where scores are told.
         pairs: Strings and what stands for them, all at once; where several begin at a place the longest counts.
-        patterns: Regular expressions and what stands for their matches, one after the other, after the pairs.
+        patterns: Regular expressions of the package regex, and what stands for their matches, one after the other,
+            after the pairs.
     """
 
     name: str
@@ -63,7 +70,11 @@ class NamedNormalization(Normalization):
 
 
 def normalize(text: str, normalization: Normalization) -> str:
-    """`text` with what `normalization` says made equal; twice changes nothing more, but for a user's own pairs."""
+    """`text` with what `normalization` says made equal; twice changes nothing more, but for a user's own pairs.
+
+    Raises:
+        EvaluationError: A pattern of a user's runs away on the text.
+    """
     if isinstance(normalization, NamedNormalization):
         text = _replace(text, normalization)
     # Case folding can undo a normal form, and a normal form can bring spaces: fold first, spaces last.
@@ -89,8 +100,19 @@ def _replace(text: str, normalization: NamedNormalization) -> str:
         found, replacements = _compile_pairs(normalization.pairs)
         text = found.sub(lambda match: replacements[match[0]], text)
     for pattern, replacement in normalization.patterns:
-        text = re.sub(pattern, replacement, text)
+        text = _substitute(pattern, replacement, text)
     return text
+
+
+def _substitute(pattern: str, replacement: str, text: str) -> str:
+    # Python's own `re` has no limit of time: one bad pattern on one long page would never end.
+    try:
+        return str(regex.sub(pattern, replacement, text, timeout=LONGEST_PATTERN_S))
+    except TimeoutError as error:
+        raise EvaluationError(
+            f"the pattern {pattern!r} takes longer than {LONGEST_PATTERN_S:g} s on a text of {len(text)} characters",
+            hint="avoid a repetition of what repeats itself, such as (a+)+",
+        ) from error
 
 
 @cache

@@ -70,3 +70,11 @@ def test_findings_go_to_stderr(sides, tmp_path):
 def test_a_mistake_is_raised_for_the_command_line_to_report(sides):
     with pytest.raises(EvaluationError, match="no normalisation 'fould'"):
         run(*sides, "-r", "builtin", "-n", "fould")
+
+
+def test_measures_of_structure_have_a_line_each(tmp_path):
+    for name, text in (("m", "One.\n\nTwo."), ("a", "Two.\n\nOne."), ("b", "One.\n\nTwo.")):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"image": f"{n}.png", "text": text} for n in range(10)])
+    result = run(*(str(tmp_path / f"{name}.jsonl") for name in "ab"), "-r", str(tmp_path / "m.jsonl"))
+    assert "order_ned: A 100.0%, B 0.0%" in result.stdout
+    assert "(-100.00 to -100.00), B is better: >99.9%; 10 pages, 0 is best" in result.stdout

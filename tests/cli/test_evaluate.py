@@ -1,10 +1,13 @@
+import io
 import json
+import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from ocrtune.cli.evaluate import command
+from ocrtune.cli.printing import print_json
 from ocrtune.errors import EvaluationError
 from ocrtune.sources import read_pages, write_jsonl
 
@@ -151,3 +154,13 @@ def test_the_reference_must_be_given(predictions):
     result = run(predictions)
     assert result.exit_code == 2
     assert "--reference" in result.stderr
+
+
+def test_json_is_written_to_any_stdout(monkeypatch):
+    value = {"text": "שלום, é", "name": "scan\udcff.png"}
+    for encoding in ("utf-8", "cp1252", "ascii"):
+        raw = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+        print_json(value)
+        sys.stdout.flush()
+        assert json.loads(raw.getvalue().decode(encoding)) == value

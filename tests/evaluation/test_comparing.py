@@ -157,3 +157,24 @@ def test_a_reference_with_broken_json_columns_does_not_stop_a_comparison(tmp_pat
     found = compare(str(tmp_path / "m.jsonl"), tmp_path / "p.jsonl", tmp_path / "p.jsonl", by=["shelf"])
     assert found.columns["shelf"] == [""]
     assert found.differences.rates["cer"]["micro"].b_is_better is None
+
+
+def test_structures_are_compared_over_the_pages_that_have_them(tmp_path):
+    table = "<table><tr><td>a</td><td>1</td></tr></table>"
+    rows = [{"image": f"{n}.png", "text": f"{table}\n\nline {n}"} for n in range(12)]
+    write_jsonl(tmp_path / "m.jsonl", [*rows, {"image": "plain.png", "text": "no table"}])
+    spoilt = [{**row, "text": row["text"].replace("<td>1</td>", "")} for row in rows]
+    swapped = [{**row, "text": "\n\n".join(row["text"].split("\n\n")[::-1])} for row in rows]
+    for name, found in (("a", spoilt), ("b", swapped)):
+        write_jsonl(tmp_path / f"{name}.jsonl", [*found, {"image": "plain.png", "text": "no"}])
+    there = compare(str(tmp_path / "m.jsonl"), tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    back = compare(str(tmp_path / "m.jsonl"), tmp_path / "b.jsonl", tmp_path / "a.jsonl")
+    teds, order = there.structures["teds"], there.structures["order_ned"]
+    assert (teds.a, teds.b, teds.pages, teds.num_units) == (pytest.approx(2 / 3), 1.0, 12, 12)
+    assert teds.difference.value == pytest.approx(1 / 3)
+    assert teds.difference.interval.low == pytest.approx(1 / 3) == teds.difference.interval.high
+    assert (teds.difference.b_is_better, order.difference.b_is_better) == (1.0, 0.0)
+    assert (order.higher_is_better, order.difference.value) == (False, 1.0)
+    assert back.structures["teds"].difference.b_is_better == 0.0
+    assert back.structures["teds"].difference.value == -teds.difference.value
+    assert there.as_dict()["structures"]["teds"]["pages"] == 12

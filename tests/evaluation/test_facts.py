@@ -307,3 +307,16 @@ def test_intervals_are_wider_where_documents_hold_together():
 def test_the_rate_lies_in_its_interval(documents):
     rate = rate_facts(outcomes(*documents))
     assert 0 <= rate.low <= rate.rate <= rate.high <= 1
+
+
+def test_a_fact_with_what_json_cannot_keep_is_told_before_anything_is_checked(tmp_path):
+    row = '{"pdf": "a.pdf", "page": 1, "id": "x", "type": "present", "text": "siege", "score": NaN}'
+    (tmp_path / "f.jsonl").write_text(row)
+    with pytest.raises(EvaluationError, match="NaN"):
+        check_facts(tmp_path / "f.jsonl", {"a.md": "nothing"})
+
+
+def test_pictures_are_left_out_of_the_count_in_time_that_grows_with_the_text_alone():
+    limit = {"max_length": 2, "max_length_skips_image_alt_tags": True}
+    assert holds("baseline", "![a](b.png)ab![many [words](c.png)", **limit)
+    assert not holds("baseline", "![a](" * 20_000, **limit)

@@ -90,8 +90,21 @@ def test_accuracy_is_symmetric_between_0_and_1_and_1_for_the_same(one, other):
 
 
 def test_only_objects_and_lists_make_a_page_one_of_json():
-    assert [is_json(text) for text in (' {"a": 1}', "[1]", "12", '"a"', "{a}", "[1] Smith", "")] == [
+    assert [is_json(text) for text in (' {"a": 1}', '["a"]', "12", '"a"', "{a}", "[1] Smith", "")] == [
         True,
         True,
         *[False] * 5,
     ]
+
+
+def test_a_fence_is_taken_off_in_time_that_grows_with_the_text_alone():
+    assert score_json("[1]", "```json\n[1]\n```\n").accuracy == 1
+    assert score_json("[1]", "```\n[1]```").accuracy == 1
+    assert not score_json("[1]", "```json\n" + "\n " * 200_000 + "x").is_valid
+
+
+def test_the_mark_of_a_note_is_no_json():
+    assert not is_json("[12]")
+    assert is_json("[]")
+    assert is_json('["12"]')
+    assert is_json('[{"a": 1}]')

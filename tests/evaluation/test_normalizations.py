@@ -106,3 +106,12 @@ def test_several_normalisations_are_rows_of_one_evaluation():
 def test_training_keeps_its_plain_normalisation():
     assert type(Config.model_validate(MINIMAL).evaluation.normalization) is Normalization
     assert set(Normalization().model_dump()) == {"unicode", "whitespace", "case"}
+
+
+def test_a_pattern_that_runs_away_is_an_error_that_names_page_and_pattern(tmp_path, monkeypatch):
+    monkeypatch.setattr("ocrtune.text.LONGEST_PATTERN_S", 0.05)
+    (tmp_path / "t.tsv").write_text("(x+x+)+y\t\n")
+    rule = find_normalization(f"regex:{tmp_path}/t.tsv")
+    with pytest.raises(EvaluationError, match=r"'\(x\+x\+\)\+y' takes longer than 0.05 s") as caught:
+        score_page("x" * 2000, Prediction(image="scans/7.png", text="x"), rule)
+    assert caught.value.where == "scans/7.png"

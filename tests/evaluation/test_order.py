@@ -46,3 +46,10 @@ def test_the_distance_lies_between_0_and_1_and_is_0_for_the_same(one, other):
     assert order_ned(one, list(one)) == 0
     assert order_ned(one, []) == 1
     assert order_ned(one, [*one, "zzzzzzzzzzzz"]) == 0
+
+
+def test_blank_lines_inside_of_a_table_part_no_blocks():
+    table = "<table>\n\n<tr><td>a</td></tr>\n\n\n<tr><td>b</td></tr>\n\n</table>"
+    assert find_blocks(table) == ["<table> <tr><td>a</td></tr> <tr><td>b</td></tr> </table>"]
+    assert find_blocks(f"one\n\n{table}\n\ntwo")[::2] == ["one", "two"]
+    assert find_blocks("<table><tr><td>never closed\n\ntwo") == ["<table><tr><td>never closed", "two"]

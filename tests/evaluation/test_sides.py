@@ -118,3 +118,14 @@ def test_what_cannot_be_read_is_one_clear_error(tmp_path):
     (tmp_path / "c.png").write_bytes(b"png")
     with pytest.raises(EvaluationError, match="nothing that an engine read"):
         read_side(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("book.pdf#3", "book#3.txt"), ("vol 1/my scan.png", "vol_1/my_scan.txt"), ("a.tif#2", "a#2.md")],
+)
+def test_files_that_predict_writes_find_their_pages_again(page, file, tmp_path):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("read")
+    found = read_side(tmp_path).predictions_of([Page(name=page, images=(), text="x")])
+    assert [prediction.image for prediction in found] == [page]

@@ -1,11 +1,17 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ocrtune.errors import EvaluationError
 from ocrtune.evaluation import evaluate, evaluate_predictions, score_page, slice_scores, write_predictions
 from ocrtune.evaluation.columns import describe_pages
 from ocrtune.evaluation.slices import MOST_VALUES
 from ocrtune.records import Page, Prediction
-from ocrtune.sources import write_jsonl
+from ocrtune.sources import read_pages, write_jsonl
 from ocrtune.text import Normalization
 
 
@@ -76,3 +82,38 @@ def test_many_values_are_the_largest_and_one_slice_of_others():
 def test_a_column_with_one_value_makes_no_slices():
     scores = [score_page("ab", Prediction(image="a", text="ab"), Normalization())] * 3
     assert slice_scores(scores, list("abc"), {"source": ["x", "x", "x"]}) == ()
+
+
+@pytest.mark.parametrize("kind", ["lines.csv", "lines.parquet", "csv:lines.csv", "lines.json", "utf16.jsonl"])
+def test_columns_of_tables_slice_pages_as_those_of_manifests_do(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"image": f"{n}.png", "text": "abcd", "year": 1800 + n % 2} for n in range(4)]
+    if kind.endswith(".csv"):
+        lines = ["image,text,year", *(",".join(map(str, row.values())) for row in rows)]
+        Path("lines.csv").write_text("\n".join(lines) + "\n")
+    elif kind.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), kind)
+    elif kind == "utf16.jsonl":
+        Path(kind).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-16")
+    else:
+        write_jsonl(Path(kind), rows)
+    answers = [Prediction(image=page.name, text="abcx") for page in read_pages(kind)]
+    write_predictions(Path("p.jsonl"), answers)
+    found = evaluate(Path("p.jsonl"), kind, by=["year"])
+    assert found.columns["year"] == ["1800", "1801", "1800", "1801"]
+
+
+def test_a_source_without_rows_says_where_columns_are_read_from(tmp_path):
+    (tmp_path / "a.txt").write_text("abc")
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    write_predictions(tmp_path / "p.jsonl", [Prediction(image="a.png", text="abc")])
+    with pytest.raises(EvaluationError, match="no page has a column 'year'") as caught:
+        evaluate(tmp_path / "p.jsonl", str(tmp_path), by=["year"])
+    assert "columns are read from manifests, CSV, Parquet" in caught.value.hint
+
+
+def test_a_null_in_one_file_leaves_the_column_to_the_next(tmp_path):
+    write_jsonl(tmp_path / "m.jsonl", [{"image": "a.png", "text": "a", "tiles": None}])
+    write_jsonl(tmp_path / "p.jsonl", [{"image": "a.png", "text": "a", "tiles": 6}])
+    found = evaluate(tmp_path / "p.jsonl", str(tmp_path / "m.jsonl"), by=["tiles"])
+    assert found.columns["tiles"] == ["6"]

@@ -206,3 +206,12 @@ def test_a_table_in_markdown_is_as_good_as_one_in_html():
         [markdown],
     )
     assert score.teds == score.teds_structure == 1
+
+
+def test_cells_that_slipped_cost_two_elements_however_many_they_are():
+    wanted, found = (
+        f"<table><tr>{''.join(f'<td>{cell * 3}</td>' for cell in row)}</tr></table>"
+        for row in ("abcdef", "bcdefg")
+    )
+    assert teds(wanted, found) == pytest.approx(1 - 2 / 7)
+    assert teds(wanted, wanted.replace("aaa", "aab")) == pytest.approx(1 - 1 / 3 / 7)

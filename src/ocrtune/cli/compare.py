@@ -1,6 +1,6 @@
 """`ocrtune compare`: two readings of the same pages, and which is better."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,6 @@ from ocrtune.cli.scores import (
     tell_interval,
     tell_normalizations,
     tell_shares,
-    tell_structures,
     typed_command,
 )
 from ocrtune.evaluation import (
@@ -108,8 +107,9 @@ def _print(comparison: Comparison, by: Sequence[str]) -> None:
         if explanation:
             console.print(f"[bold]{escape(name)}: {explanation}[/]")
     for name, card in (("A", comparison.a), ("B", comparison.b)):
-        for line in filter(None, (tell_shares(card), tell_structures(card))):
-            console.print(f"{name}: {line}")
+        console.print(f"{name}: {tell_shares(card)}")
+    for line in _tell_structures(comparison):
+        console.print(line, markup=False)
     _print_pages(console, comparison)
     console.print(_tell_draws(comparison.differences))
     cards = [comparison.a, *(a for a, _, _ in comparison.others)]
@@ -165,6 +165,16 @@ def _add(table: Table, heads: Sequence[str], a: float, b: float, difference: Dif
         tell_interval(difference.interval),
         _tell_probability(difference.b_is_better),
     )
+
+
+def _tell_structures(comparison: Comparison) -> Iterator[str]:
+    """A line for each measure of structure: names and intervals together are too wide for a table."""
+    for name, each in comparison.structures.items():
+        found = each.difference
+        told = f"{name}: A {each.a:.1%}, B {each.b:.1%}, B − A {found.value:+.1%}"  # noqa: RUF001 - a minus
+        if found.interval is not None:
+            told += f" ({tell_interval(found.interval)}), B is better: {_tell_probability(found.b_is_better)}"
+        yield f"{told}; {each.pages} pages" + ("" if each.higher_is_better else ", 0 is best")
 
 
 def _tell_probability(probability: float | None) -> str:

@@ -15,7 +15,13 @@ _COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout; nothing follows it."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # A pipe on Windows takes a few letters only, and half a surrogate pair goes nowhere: JSON has escapes for all.
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

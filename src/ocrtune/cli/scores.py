@@ -38,8 +38,8 @@ Columns = Annotated[
     typer.Option(
         "--by",
         help=(
-            "Slice the pages by a column: source, script, length, tiles, document, or any key of the manifest's or the "
-            "predictions' rows; may be given several times."
+            "Slice the pages by a column: source, script, length, tiles, document, or any column of the manifest, "
+            "CSV, Parquet, or JSONL of predictions; may be given several times."
         ),
         show_default=False,
     ),

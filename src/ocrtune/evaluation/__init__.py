@@ -9,7 +9,13 @@ from ocrtune.evaluation.confusions import (
     count_confusions,
     show_character,
 )
-from ocrtune.evaluation.differences import Difference, Differences, measure_differences
+from ocrtune.evaluation.differences import (
+    Difference,
+    Differences,
+    StructureDifference,
+    measure_differences,
+    measure_structures,
+)
 from ocrtune.evaluation.evaluating import (
     Evaluation,
     evaluate,
@@ -54,6 +60,7 @@ __all__ = [
     "Side",
     "Slice",
     "SlicePair",
+    "StructureDifference",
     "StructureMean",
     "compare",
     "count_confusions",
@@ -66,6 +73,7 @@ __all__ = [
     "is_repeated",
     "measure_differences",
     "measure_intervals",
+    "measure_structures",
     "omnidocbench_overall",
     "rate_page",
     "read_predictions",

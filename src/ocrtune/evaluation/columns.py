@@ -1,4 +1,4 @@
-"""What is known of each page: where it is from, its script, its length, and any column of a JSONL file."""
+"""What is known of each page: where it is from, its script, its length, and any column of a file of rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,7 +10,9 @@ from ocrtune.data.scripts import main_script
 from ocrtune.errors import EvaluationError
 from ocrtune.records import Page
 from ocrtune.sources import BUILTIN, sample_path
-from ocrtune.sources.jsonl import BrokenLine, parse_line, read_lines
+from ocrtune.sources.jsonl import BrokenLine, read_lines
+from ocrtune.sources.page_rows import read_page_rows
+from ocrtune.sources.tables.chats import is_chat
 
 KNOWN = ("source", "script", "length", "tiles", "document")
 """Columns that are made where no file has them; `document` only where it is asked for."""
@@ -24,19 +26,20 @@ LENGTHS = (100, 500, 2000)
 _WRITTEN = ("source", "tiles", "num_tiles")
 """Columns that are looked for in every file."""
 
+_JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _NO_COLUMNS = frozenset({"text", "image", "images"})
 
 Columns = dict[str, list[str]]
 """Name → the value for each page, in the order of the pages."""
 
 
-def describe_pages(pages: Sequence[Page], files: Sequence[Path], by: Sequence[str] = ()) -> Columns:
+def describe_pages(pages: Sequence[Page], files: Sequence[Path | str], by: Sequence[str] = ()) -> Columns:
     """The columns that scores are sliced by: the known ones, and those asked for.
 
     Args:
         pages: With a text each.
-        files: JSONL whose rows have `image`, such as a manifest and predictions; where several have a column, the
-            first that knows a page counts.
+        files: JSONL whose rows have `image`, such as predictions, by its path, and sources of pages by their uris: manifests and
+            tables. Where several have a column, the first that knows a page counts.
         by: More columns: keys of the rows, or `document`.
 
     Raises:
@@ -59,11 +62,12 @@ def describe_pages(pages: Sequence[Page], files: Sequence[Path], by: Sequence[st
 
 
 def manifest_of(reference: str) -> Path | None:
-    """The JSONL that a reference is read from, or None where it is something else."""
+    """The JSONL that a reference is read from, or None where it is something else, or no file."""
     path = sample_path("vicksburg_lines") if reference == BUILTIN else Path(reference)
     if path.is_dir():
         path /= "manifest.jsonl"
-    return path if path.suffix.lower() in {".jsonl", ".ndjson"} and path.is_file() else None
+    is_manifest = path.suffix.lower() in _JSONL_SUFFIXES and path.is_file() and not is_chat(path)
+    return path if is_manifest else None
 
 
 def _source(page: Page, written: Mapping[str, Mapping[str, str]]) -> str:
@@ -86,24 +90,31 @@ def _first(written: Mapping[str, Mapping[str, str]], name: str, columns: Iterabl
     return next((row[column] for column in columns if row.get(column)), UNKNOWN)
 
 
-def _read_columns(files: Sequence[Path], wanted: set[str]) -> tuple[dict[str, dict[str, str]], set[str]]:
+def _read_columns(
+    files: Sequence[Path | str], wanted: set[str]
+) -> tuple[dict[str, dict[str, str]], set[str]]:
     """Page → column → value, and all keys that any row has."""
     written: dict[str, dict[str, str]] = {}
     keys: set[str] = set()
-    for path in files:
-        for name, row in _named_rows(path):
+    for file in files:
+        for name, row in _rows_of(file, wanted):
             keys.update(row)
             known = written.setdefault(name, {})
             for column in wanted & row.keys():
-                known.setdefault(column, _as_value(row[column]))
+                known[column] = known.get(column) or _as_value(row[column])
     return written, keys - _NO_COLUMNS
+
+
+def _rows_of(file: Path | str, wanted: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    path = file if isinstance(file, Path) else manifest_of(file)
+    return read_page_rows(str(file), wanted) if path is None else _named_rows(path)
 
 
 def _named_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows with the page that they are of; broken lines are told by whoever reads pages or predictions."""
     for line in read_lines(path):
         try:
-            row = parse_line(line.content)
+            row = line.parse()
         except BrokenLine:
             continue
         images = row.get("images")
@@ -112,7 +123,7 @@ def _named_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _as_value(value: object) -> str:
-    if value is None or isinstance(value, list | dict):
+    if value is None or isinstance(value, list | dict | bytes):
         return UNKNOWN
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -123,4 +134,7 @@ def _require(by: Sequence[str], keys: set[str]) -> None:
             known = sorted({*keys, *KNOWN})
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise EvaluationError(f"no page has a column {name!r}", hint=f"{hint}known: {', '.join(known)}")
+            raise EvaluationError(
+                f"no page has a column {name!r}",
+                hint=f"{hint}known: {', '.join(known)}; columns are read from manifests, CSV, Parquet, and JSONL of predictions",
+            )

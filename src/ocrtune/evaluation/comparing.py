@@ -36,7 +36,7 @@ def compare(
         b: What the other read.
         normalization: Made equal before counting; the default one for None.
         also: Other normalisations, each of which gives scorecards and differences too.
-        by: Columns of the manifest or of JSONL predictions to slice by, beside the known ones.
+        by: Columns of the manifest, the table or of JSONL predictions to slice by, beside the known ones.
         workers: Processes that score.
 
     Raises:
@@ -52,8 +52,8 @@ def compare(
     if not both:
         raise EvaluationError(f"{sides[0].name!r} and {sides[1].name!r} have no page in common")
     rows = [
-        _Row(both, answers, each, workers)
-        for each in dict.fromkeys([normalization or Normalization(), *also])
+        _Row(both, answers, each, workers, with_structures=not number)
+        for number, each in enumerate(dict.fromkeys([normalization or Normalization(), *also]))
     ]
     columns = describe_pages(both, column_files(reference, *sides), by)
     return _compare(sides, answers, pages, rows, columns)
@@ -71,11 +71,13 @@ class _Row:
         answers: tuple[Answers, Answers],
         normalization: Normalization,
         workers: int,
+        *,
+        with_structures: bool,
     ) -> None:
         self.pages = pages
         self.scores: tuple[list[PageScore], list[PageScore]] = (
-            _score(pages, answers[0], normalization, workers),
-            _score(pages, answers[1], normalization, workers),
+            _score(pages, answers[0], normalization, workers, with_structures=with_structures),
+            _score(pages, answers[1], normalization, workers, with_structures=with_structures),
         )
         self.a: Scorecard = summarize(self.scores[0], normalization)
         self.b: Scorecard = summarize(self.scores[1], normalization)
@@ -114,10 +116,17 @@ def _compare(
 
 
 def _score(
-    pages: Sequence[Page], answers: Answers, normalization: Normalization, workers: int
+    pages: Sequence[Page],
+    answers: Answers,
+    normalization: Normalization,
+    workers: int,
+    *,
+    with_structures: bool,
 ) -> list[PageScore]:
     pairs = ((page.text or "", answers[page.name]) for page in pages)
-    return score_pages(pairs, normalization, workers=workers, total=len(pages))
+    return score_pages(
+        pairs, normalization, workers=workers, total=len(pages), with_structures=with_structures
+    )
 
 
 def _answers(side: Side, pages: Sequence[Page]) -> dict[str, Prediction]:

@@ -6,7 +6,12 @@ from typing import Literal
 
 from ocrtune.evaluation.columns import Columns
 from ocrtune.evaluation.confusions import MOST_CONFUSIONS, Confusions, count_confusions
-from ocrtune.evaluation.differences import Differences, measure_differences
+from ocrtune.evaluation.differences import (
+    Differences,
+    StructureDifference,
+    measure_differences,
+    measure_structures,
+)
 from ocrtune.evaluation.evaluating import documents_of
 from ocrtune.evaluation.explaining import explain_micro
 from ocrtune.evaluation.intervals import Intervals, measure_intervals
@@ -102,6 +107,11 @@ class Comparison:
         return measure_differences(self._scores("a"), self._scores("b"), self.documents)
 
     @cached_property
+    def structures(self) -> dict[str, StructureDifference]:
+        """Name → a measure of structure of both sides and their difference, where any page has it."""
+        return measure_structures(self._scores("a"), self._scores("b"), self.documents)
+
+    @cached_property
     def intervals(self) -> tuple[Intervals, Intervals]:
         """How sure the rates of A and of B are."""
         return (
@@ -147,6 +157,7 @@ class Comparison:
             "documents": len(set(self.documents)),
             "sides": [_side_as_dict(*side) for side in sides],
             "differences": self.differences.as_dict(),
+            "structures": {name: each.as_dict() for name, each in self.structures.items()},
             "normalizations": [
                 {
                     "name": str(a.normalization),

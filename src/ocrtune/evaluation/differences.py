@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from ocrtune.evaluation.intervals import (
     Resampler,
     interval_of,
 )
+from ocrtune.evaluation.structures import HIGHER_IS_BETTER
 from ocrtune.evaluation.summary import sum_up
 from ocrtune.records import PageScore
 
@@ -27,9 +29,9 @@ class Difference:
     """How much lower or higher a rate of B is than that of A.
 
     Attributes:
-        value: B's rate less A's: below zero B is better.
+        value: B's rate less A's: below zero B is better, but for measures of structure of which 1 is best.
         interval: Where it lies with the probability `LEVEL`; None where there is one page only.
-        b_is_better: Share of draws in which B's rate is lower, equal ones counted half; None as above.
+        b_is_better: Share of draws in which B's rate is better, equal ones counted half; None as above.
     """
 
     value: float
@@ -56,6 +58,33 @@ class Differences:
     resamples: int = RESAMPLES
     seed: int = SEED
     level: float = LEVEL
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructureDifference:
+    """A measure of structure of both sides, on the pages that have it.
+
+    Attributes:
+        a: A's mean.
+        b: B's mean.
+        difference: B's less A's; `b_is_better` goes by what is better in this measure.
+        higher_is_better: Else 0 is best.
+        pages: How many pages have it.
+        unit: What was drawn, as in `Intervals`.
+        num_units: How many there are.
+    """
+
+    a: float
+    b: float
+    difference: Difference
+    higher_is_better: bool
+    pages: int
+    unit: Literal["document", "page"]
+    num_units: int
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -90,8 +119,54 @@ def measure_differences(
     return Differences(rates=rates, unit=resampler.unit, num_units=resampler.num_units)
 
 
-def _difference(value: float, sample: Floats | None) -> Difference:
+def measure_structures(
+    a: Sequence[PageScore], b: Sequence[PageScore], documents: Sequence[str]
+) -> dict[str, StructureDifference]:
+    """The differences in every measure of structure that any page has, drawn as in `measure_differences`.
+
+    Args:
+        a: Scores of A.
+        b: Scores of B on the same pages.
+        documents: The document of each page.
+    """
+    found: dict[str, list[int]] = {}
+    for place, (one, other) in enumerate(zip(a, b, strict=True)):
+        for name in one.structures:
+            if name in other.structures:
+                found.setdefault(name, []).append(place)
+    return {
+        name: _structure(
+            [a[place].structures[name] for place in places],
+            [b[place].structures[name] for place in places],
+            [documents[place] for place in places],
+            higher_is_better=HIGHER_IS_BETTER[name],
+        )
+        for name, places in found.items()
+    }
+
+
+def _structure(
+    a: Sequence[float], b: Sequence[float], documents: Sequence[str], *, higher_is_better: bool
+) -> StructureDifference:
+    resampler = Resampler(documents)
+    sample = None
+    if resampler.num_units > 1:
+        sample = resampler.sample_means(np.subtract(b, a, dtype=np.float64))
+    ones, others = fmean(a), fmean(b)
+    return StructureDifference(
+        a=ones,
+        b=others,
+        difference=_difference(others - ones, sample, higher_is_better=higher_is_better),
+        higher_is_better=higher_is_better,
+        pages=len(a),
+        unit=resampler.unit,
+        num_units=resampler.num_units,
+    )
+
+
+def _difference(value: float, sample: Floats | None, *, higher_is_better: bool = False) -> Difference:
     if sample is None:
         return Difference(value=value, interval=None, b_is_better=None)
-    lower = np.count_nonzero(sample < 0) + np.count_nonzero(sample == 0) / 2
-    return Difference(value=value, interval=interval_of(sample), b_is_better=float(lower / len(sample)))
+    better = sample > 0 if higher_is_better else sample < 0
+    share = (np.count_nonzero(better) + np.count_nonzero(sample == 0) / 2) / len(sample)
+    return Difference(value=value, interval=interval_of(sample), b_is_better=float(share))

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ocrtune.data import gather_findings
 from ocrtune.errors import EvaluationError
-from ocrtune.evaluation.columns import Columns, describe_pages, manifest_of
+from ocrtune.evaluation.columns import Columns, describe_pages
 from ocrtune.evaluation.confusions import MOST_CONFUSIONS, Confusions, count_confusions
 from ocrtune.evaluation.explaining import explain_micro
 from ocrtune.evaluation.intervals import Intervals, measure_intervals
@@ -110,7 +110,7 @@ def evaluate(
         reference: Whatever `read_pages` takes; its pages are matched by name.
         normalization: Made equal before counting; the default one for None.
         also: Other normalisations, each of which gives a scorecard too.
-        by: Columns of the manifest or the predictions to slice scores by, beside the known ones.
+        by: Columns of the manifest, the table or the predictions to slice scores by, beside the known ones.
         workers: Processes that score.
 
     Raises:
@@ -136,7 +136,7 @@ def evaluate_predictions(
     normalization: Normalization | None = None,
     also: Sequence[Normalization] = (),
     by: Sequence[str] = (),
-    files: Sequence[Path] = (),
+    files: Sequence[Path | str] = (),
     workers: int = 1,
 ) -> Evaluation:
     """As `evaluate`, for what is in memory.
@@ -150,7 +150,7 @@ def evaluate_predictions(
         normalization: As for `evaluate`.
         also: As for `evaluate`.
         by: As for `evaluate`.
-        files: JSONL with columns.
+        files: What has columns; see `describe_pages`.
         workers: As for `evaluate`.
 
     Raises:
@@ -225,12 +225,9 @@ def documents_of(pages: Iterable[Page]) -> list[str]:
     return [page.document or page.name for page in pages]
 
 
-def column_files(reference: str, *sides: Side) -> list[Path]:
-    """The JSONL files whose rows may have columns."""
-    manifest = manifest_of(reference)
-    return [
-        path for path in (manifest, *(side.path for side in sides if side.predictions)) if path is not None
-    ]
+def column_files(reference: str, *sides: Side) -> list[Path | str]:
+    """What may have columns: the reference, and JSONL that sides were read from."""
+    return [reference, *(side.path for side in sides if side.predictions)]
 
 
 def by_image(predictions: Iterable[Prediction]) -> dict[str, Prediction]:

@@ -11,7 +11,7 @@ from ocrtune.errors import EvaluationError, ManifestError
 from ocrtune.evaluation.fact_checks import FACT_TYPES, Fact, simplify
 from ocrtune.evaluation.predictions import read_predictions
 from ocrtune.records import Finding
-from ocrtune.sources.jsonl import BrokenLine, kind_of, read_jsonl, take_text, tell_problems
+from ocrtune.sources.jsonl import BrokenLine, kind_of, read_jsonl, take_target, take_text, tell_problems
 from ocrtune.sources.side_texts import read_text_file
 
 _TEXT_SUFFIXES = frozenset({".md", ".txt"})
@@ -151,6 +151,8 @@ def _reason_to_leave_out(fact: Fact, where: str) -> Finding | None:
 
 
 def _parse(row: Mapping[str, Any], file: str) -> tuple[str, Fact]:
+    # The whole row is written again where the fact does not hold.
+    take_target({"the fact": dict(row)}, "the fact")
     document, name, kind = (_needed(row, key) for key in ("pdf", "id", "type"))
     page = row.get("page")
     if isinstance(page, bool) or not isinstance(page, int) or page < 1:

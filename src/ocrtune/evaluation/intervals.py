@@ -142,6 +142,12 @@ class Resampler:
                 samples[row, :, place] = self._rates(weights, num_pages, sums[row], each.rates, orders[row])
         return samples
 
+    def sample_means(self, values: Floats) -> Floats:
+        """(resamples,): the mean of values, one of each page, over what each draw holds."""
+        sums = np.bincount(self._codes, weights=values, minlength=self.num_units)
+        pages = np.bincount(self._codes, minlength=self.num_units).astype(np.float64)
+        return np.concatenate([weights @ sums / (weights @ pages) for _, weights in self._draws()])
+
     def _by_unit(self, counts: Counts) -> Floats:
         """(units, 4): sums over the pages of each of edits, lengths, rates and clipped rates."""
         columns = (counts.edits, counts.lengths, counts.rates, np.minimum(counts.rates, 1.0))

@@ -11,7 +11,8 @@ from rapidfuzz.distance import Levenshtein
 
 FieldState = Literal["right", "wrong", "missing", "extra"]
 
-_FENCE = re.compile(r"\s*```[A-Za-z]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_FENCE = "```"
+_FENCE_LINE = re.compile(r"```[A-Za-z]*\s*")
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -86,8 +87,13 @@ class FieldRates:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is a JSON object or list; quick where it is not."""
-    return text.lstrip()[:1] in {"{", "["} and isinstance(_parse(text), dict | list)
+    """Whether a text is a JSON object or list; quick where it is not. A list of numbers, such as `[12]`, is a note's mark."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return False
+    found = _parse(text)
+    if isinstance(found, list):
+        return not found or not all(isinstance(item, int | float) for item in found)
+    return isinstance(found, dict)
 
 
 def score_json(reference: str, prediction: str) -> JsonScore:
@@ -104,8 +110,7 @@ def score_json(reference: str, prediction: str) -> JsonScore:
         ValueError: The reference is no JSON.
     """
     wanted = dict(_flatten(_parse_strictly(reference), "$"))
-    fenced = _FENCE.fullmatch(prediction)
-    answer = _parse(fenced[1] if fenced else prediction)
+    answer = _parse(_without_fence(prediction))
     if answer is _NOTHING:
         return JsonScore(is_valid=False, fields=tuple(FieldScore(path, "missing", 1.0) for path in wanted))
     found = dict(_flatten(answer, "$"))
@@ -136,6 +141,14 @@ def _rate(fields: list[FieldScore]) -> FieldRates:
 
 _NOTHING = object()
 """Stands for a value that is not there, which None does not: JSON has null."""
+
+
+def _without_fence(text: str) -> str:
+    """What stands between the lines of a code fence; the text itself without one."""
+    begin, line_break, rest = text.strip().partition("\n")
+    if line_break and rest.endswith(_FENCE) and _FENCE_LINE.fullmatch(begin):
+        return rest.removesuffix(_FENCE)
+    return text
 
 
 def _parse(text: str) -> Any:

@@ -1,12 +1,13 @@
 """Names of normalisations → what they make equal: tables of the package, and a user's own files."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+import regex
 
 from ocrtune.errors import EvaluationError
 from ocrtune.text import NamedNormalization, Pair
@@ -96,11 +97,12 @@ PARTS: Mapping[str, Part] = MappingProxyType(
 
 
 def find_normalization(name: str) -> NamedNormalization:
-    """The normalisation of a name such as `fold`, `collapse+modern` or `trim+pairs:own.tsv`.
+    r"""The normalisation of a name such as `fold`, `collapse+modern` or `trim+pairs:own.tsv`.
 
     Names of `PARTS` are joined by `+`, the later ones going before; what they leave open is as in `trim`. `pairs:FILE` and
     `regex:FILE` are tables of a user's: on each line what is replaced, a tab, and what stands for it (nothing
-    deletes it); blank lines and those that begin with `#` are passed over. Regular expressions are Python's.
+    deletes it); blank lines and those that begin with `#` are passed over. Regular expressions are those of the package
+    regex: Python's, and more, such as `\p{Greek}`.
 
     Raises:
         EvaluationError: A part has no known name, or a file cannot be read or has a broken line.
@@ -174,10 +176,12 @@ def _pair(line: str, where: str, kind: Literal["pairs", "regex"]) -> Pair:
 
 
 def _check_pattern(found: str, wanted: str, where: str) -> None:
-    """Raise where `re` would, but before any page is scored; groups of the replacement are looked at too."""
+    """Raise before any page is scored; groups of the replacement are looked at too."""
     try:
-        re.sub(found, wanted, "")
-    except (re.error, IndexError) as error:
+        regex.compile(found)
+        # A replacement is looked at where something is replaced: here nothing by nothing.
+        regex.sub(f"(?:{found}\n)|", wanted, "")
+    except (regex.error, IndexError) as error:
         raise EvaluationError(
             f"{found!r} → {wanted!r} is no regular expression with its replacement: {error}", where=where
         ) from error

@@ -9,6 +9,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 from ocrtune.evaluation.pairing import pair_best_first, within_limit
+from ocrtune.evaluation.table_markup import find_html_tables, has_table
 
 ENOUGH_ALIKE = 0.5
 """Blocks less alike than this, as 1 - edits by the longer one, are not the same block."""
@@ -18,10 +19,25 @@ _BLANK_LINES = re.compile(r"\n[^\S\n]*\n")
 
 
 def find_blocks(text: str) -> list[str]:
-    """The blocks of a text: what stands between blank lines or behind a box, each with single spaces."""
+    """The blocks of a text: what stands between blank lines or behind a box, each with single spaces.
+
+    Blank lines in a table of HTML part nothing.
+    """
     if "<|det|>" in text:
         text = _MARK.sub("\n\n", text)
+    if has_table(text):
+        text = _without_blank_lines_in_tables(text)
     return [block for part in _BLANK_LINES.split(text) if (block := " ".join(part.split()))]
+
+
+def _without_blank_lines_in_tables(text: str) -> str:
+    kept, last = [], 0
+    for start, end in find_html_tables(text):
+        # One that is not closed would take all that follows it.
+        if text[start:end].lower().endswith("</table>"):
+            kept += [text[last:start], " ".join(text[start:end].split())]
+            last = end
+    return "".join([*kept, text[last:]])
 
 
 def order_ned(references: Sequence[str], predictions: Sequence[str]) -> float:

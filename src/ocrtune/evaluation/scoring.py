@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, cast
 
 from rapidfuzz.distance import Levenshtein
 
+from ocrtune.errors import EvaluationError
 from ocrtune.evaluation.graphemes import are_single, split_graphemes
 from ocrtune.evaluation.repetition import is_repeated
 from ocrtune.records import PageScore, Prediction
@@ -39,8 +40,15 @@ def score_page(reference: str, prediction: Prediction, normalization: Normalizat
 
     Edits are the least number of insertions, deletions and replacements (Levenshtein) that make the
     prediction of the reference, in characters (code points), in grapheme clusters, and in words (between whitespace).
+
+    Raises:
+        EvaluationError: A pattern of the normalisation runs away on the page.
     """
-    wanted, found = normalize(reference, normalization), normalize(prediction.text, normalization)
+    try:
+        wanted, found = normalize(reference, normalization), normalize(prediction.text, normalization)
+    except EvaluationError as error:
+        error.where = prediction.image
+        raise
     wanted_words, found_words = wanted.split(), found.split()
     char_edits = Levenshtein.distance(wanted, found, score_hint=int(LIKELY_CER * len(wanted)))
     word_edits = Levenshtein.distance(wanted_words, found_words)

@@ -10,6 +10,7 @@ from ocrtune.evaluation.predictions import read_predictions
 from ocrtune.records import Page, Prediction
 from ocrtune.sources import IMAGE_SUFFIXES
 from ocrtune.sources.folder import walk_folder
+from ocrtune.sources.naming import safe_path
 from ocrtune.sources.side_texts import read_text_file
 from ocrtune.sources.transcripts.pages import plain_text
 from ocrtune.sources.transcripts.reading import READERS, is_transcript
@@ -19,7 +20,9 @@ PREDICTIONS_NAME = "predictions.jsonl"
 
 _TEXT_SUFFIXES = frozenset({".txt", ".md", ".gt"})
 _JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
-_OTHER_SUFFIXES = frozenset({".xml", ".hocr", ".html", ".htm", ".xhtml"})
+_OTHER_SUFFIXES = frozenset({".xml", ".hocr", ".html", ".htm", ".xhtml", ".pdf", ".parquet", ".pq"})
+_SUFFIXES = _TEXT_SUFFIXES | _OTHER_SUFFIXES | IMAGE_SUFFIXES
+"""What is no part of the name that a page and the file of its text have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,24 +165,34 @@ class _Stems:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self._as_written: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in names:
-            parts = _parts(name)
-            for first in range(len(parts)):
-                self._names[parts[first:]].append(name)
+            for found, parts in ((self._names, _parts(name)), (self._as_written, _parts(safe_path(name)))):
+                for first in range(len(parts)):
+                    found[parts[first:]].append(name)
 
     def find(self, name: str) -> list[str]:
-        """The pages whose path ends as this one, in as many folders as possible."""
-        parts = _parts(name)
-        for first in range(len(parts)):
-            found = self._names.get(parts[first:])
-            if found:
-                return found
+        """The pages whose path ends as this one, in as many folders as possible.
+
+        Failing that, those whose path would be written so: `ocrtune predict` writes `my_scan.txt` for `my scan.png`.
+        """
+        for names, parts in ((self._names, _parts(name)), (self._as_written, _parts(safe_path(name)))):
+            for first in range(len(parts)):
+                found = names.get(parts[first:])
+                if found:
+                    return found
         return []
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Folders and stem: of `a/7.png.txt` they are a and 7."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    while path.suffix.lower() in _TEXT_SUFFIXES | _OTHER_SUFFIXES | IMAGE_SUFFIXES:
-        path = path.with_suffix("")
+    """Folders and stem: of `a/7.png.txt` they are a and 7, of `book.pdf#3` it is `book#3`."""
+    path = PurePosixPath("#".join(map(_without_suffixes, name.replace("\\", "/").split("#"))))
     return tuple(part for part in path.parts if part not in {"/", "."})
+
+
+def _without_suffixes(name: str) -> str:
+    while True:
+        stem, dot, suffix = name.rpartition(".")
+        if not stem or stem.endswith("/") or (dot + suffix).lower() not in _SUFFIXES:
+            return name
+        name = stem

@@ -26,7 +26,7 @@ def find_tables(text: str, *, markdown: bool = True) -> list[str]:
     """
     if not has_table(text):
         return []
-    found = list(_html_tables(text))
+    found = list(find_html_tables(text))
     tables = [(start, text[start:end]) for start, end in found]
     if markdown:
         tables += _markdown_tables(_blank_out(text, found))
@@ -61,7 +61,7 @@ def span_of(cell: etree._Element, attribute: str) -> int:
     return min(max(int(written[: len(str(MOST_SPAN)) + 1]), 1), MOST_SPAN)
 
 
-def _html_tables(text: str) -> Iterator[tuple[int, int]]:
+def find_html_tables(text: str) -> Iterator[tuple[int, int]]:
     """Begin and end of each; a table inside of another one belongs to it if as many are closed as are opened."""
     tags = list(_TABLE_TAG.finditer(text))
     can_nest = sum(1 if tag[1] else -1 for tag in tags) >= 0
@@ -85,9 +85,11 @@ def _html_tables(text: str) -> Iterator[tuple[int, int]]:
 
 def _blank_out(text: str, places: list[tuple[int, int]]) -> str:
     """The text with spaces in some places: what is left keeps its place."""
+    kept, last = [], 0
     for start, end in places:
-        text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
-    return text
+        kept += [text[last:start], " " * (end - start)]
+        last = end
+    return "".join([*kept, text[last:]])
 
 
 def _markdown_tables(text: str) -> Iterator[tuple[int, str]]:

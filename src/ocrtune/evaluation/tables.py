@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from math import inf
 
 import numpy as np
 from apted import APTED, Config
@@ -19,6 +20,9 @@ MOST_EXACT = 40_000
 
 MOST_ALIGNED = 1_000_000
 """The same, up to which rows and cells are aligned; beyond it row is compared with row by place."""
+
+_ONE_OF_EACH = 2.0
+"""What one element deleted and one inserted cost: the least that trees of one shape cost where any node leaves its place."""
 
 _GROUPS = ("thead", "tbody", "tfoot")
 _CELLS = frozenset({"td", "th"})
@@ -138,10 +142,25 @@ def _similarity(wanted: _Tree, found: _Tree, *, structure_only: bool) -> float:
 def _distance(wanted: _Node, found: _Node, costs: "_Costs") -> float:
     if costs.are_equal(wanted, found):
         return 0.0
+    in_place = _cost_in_place(wanted, found, costs)
+    if in_place <= _ONE_OF_EACH:
+        return in_place
     pairs = wanted.size * found.size
     if pairs <= MOST_EXACT:
         return float(APTED(wanted, found, costs).compute_edit_distance())
     return costs.aligned(wanted, found) if pairs <= MOST_ALIGNED else costs.by_place(wanted, found)
+
+
+def _cost_in_place(wanted: _Node, found: _Node, costs: "_Costs") -> float:
+    """The cost where each node becomes the one in its place; infinite for trees of other shapes, and only begun beyond 2."""
+    cost, opened = 0.0, [(wanted, found)]
+    while opened and cost <= _ONE_OF_EACH:
+        one, other = opened.pop()
+        if len(one.children) != len(other.children):
+            return inf
+        cost += costs.rename(one, other)
+        opened += zip(one.children, other.children, strict=True)
+    return cost
 
 
 class _Costs(Config):  # type: ignore[misc]

@@ -1,10 +1,13 @@
 """A table or a file of chats → pages and findings."""
 
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from ocrtune.errors import SourceError
 from ocrtune.records import Finding, Page
 from ocrtune.sources.image_paths import find_image
+from ocrtune.sources.jsonl import BrokenLine
 from ocrtune.sources.tables.chats import ChatPages
 from ocrtune.sources.tables.columns import find_columns, has_image_column
 from ocrtune.sources.tables.csv_rows import read_csv
@@ -26,6 +29,29 @@ def read_table(request: TableRequest) -> tuple[list[Page], list[Finding]]:
         return _read_chats(request) if request.kind == "chat" else _read_columns(request)
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error}", where=str(request.path)) from error
+
+
+def read_table_rows(request: TableRequest) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows of a file that give pages, each with the name of its page; of rows that are left out nothing is told here.
+
+    Raises:
+        SourceError: As `read_table`.
+        ManifestError: As `read_table`.
+    """
+    _require_places(request)
+    if request.kind == "chat":
+        rows = read_json_rows(request).rows
+        make = ChatPages(partial(find_image, key="image", root=request.image_root)).make
+    else:
+        table = _table(request)
+        rows, make = table.rows, TablePages(find_columns(table.columns, request)[0], request.image_root).make
+    for row in rows:
+        if isinstance(row, Finding):
+            continue
+        try:
+            yield make(row).name, row.cells
+        except BrokenLine:
+            continue
 
 
 def _read_chats(request: TableRequest) -> tuple[list[Page], list[Finding]]:
