@@ -14,8 +14,9 @@ _COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; nothing follows it."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """One JSON object on stdout; nothing follows it. What is not UTF-8 in the name of a file becomes an escape of JSON."""
+    text = json.dumps(value, ensure_ascii=False) + "\n"
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
