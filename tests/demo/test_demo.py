@@ -42,6 +42,22 @@ def test_the_report_shows_each_line_of_page_6_before_and_after(result):
     assert f"{result.cer_after * 100:.1f}\N{NO-BREAK SPACE}%" in html
 
 
+def test_the_report_made_again_is_the_same_page(result):
+    path = result.report.with_name("again.html")
+    made = CliRunner().invoke(app, ["report", str(result.report.parent), "--out", str(path)])
+    assert made.exit_code == 0, made.output
+    assert path.read_text(encoding="utf-8") == result.report.read_text(encoding="utf-8")
+    path.unlink()
+
+
+def test_the_report_tells_what_the_demo_was_made_with(result):
+    html = result.report.read_text(encoding="utf-8")
+    versions = json.loads((result.report.parent / "versions.json").read_text())
+    assert {"python", "ocrtune", "torch", "transformers", "peft", "accelerate"} <= set(versions)
+    assert all(f"{name} {found}" in html for name, found in versions.items())
+    assert f"ocrtune demo --run {result.report.parent}" in html
+
+
 def test_the_scores_are_those_of_the_written_predictions(result, tmp_path):
     reference = tmp_path / "page-6.jsonl"
     lines = [page for page in read_pages("builtin") if page.document == "6"]
@@ -82,6 +98,7 @@ def test_the_report_of_a_pdf_tells_what_was_passed_over(book_result):
     html = book_result.report.read_text(encoding="utf-8")
     assert "Буквы {1}.pdf" in html
     assert "scored on 11 lines of page 8" in html
+    assert "--language ru --pdf" in html
     assert "pages left out: table of contents" in html
     assert len(block_of(html, "page-data")["names"]) == 11
 

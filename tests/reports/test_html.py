@@ -197,6 +197,14 @@ def test_a_picture_that_is_missing_is_told_and_the_page_is_shown(one_side, tmp_p
     assert block_of(html, "page-data")["names"] == ["a day.png"]
 
 
+def test_a_link_to_a_picture_that_is_gone_is_told(one_side, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(one_side(page(tmp_path / "gone.png", "a day", "a day")), path, images="link")
+    html = path.read_text()
+    assert "1 picture could not be read." in html
+    assert block_of(html, "picture-data")["sources"] == [""]
+
+
 @pytest.mark.parametrize("name", ["a day.png", "<i>.png"])
 def test_links_point_to_the_files_from_where_the_report_lies(one_side, tmp_path, name):
     from PIL import Image

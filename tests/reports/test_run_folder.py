@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,60 @@ def test_a_folder_that_is_not_a_finished_run_is_an_error(run, name):
         report_run(run)
 
 
-def test_a_held_out_page_that_left_the_source_is_an_error(run):
+def test_pages_that_left_their_source_leave_a_report_of_the_rest_and_a_note(run):
     write_rows(run / "predictions" / "step-000010.jsonl", [{"image": "other.png", "text": ""}])
-    with pytest.raises(ReportError, match=r"'other\.png' is not in builtin any more"):
+    report = report_run(run)
+    assert "1 page that the run read, such as 'other.png', is not in builtin any more" in report.notes[0]
+    assert "--reference" in report.notes[0]
+    assert report.pages == report.cards == ()
+    assert "training loss" in render_report(report)
+
+
+def test_a_reference_is_where_the_pages_are_now(run, tmp_path):
+    names = ["here.png", "there.png"]
+    write_rows(run / "predictions" / "step-000010.jsonl", [{"image": name, "text": "ab"} for name in names])
+    write_rows(tmp_path / "moved" / "manifest.jsonl", [{"image": name, "text": " abcd"} for name in names])
+    report = report_run(run, reference=str(tmp_path / "moved" / "manifest.jsonl"))
+    assert report.cards[0].cer.micro.value == 0.5
+    assert report.notes == ()
+    with pytest.raises(ReportError, match="are not in builtin any more"):
+        report_run(run, reference="builtin")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("summary.json", {}), ("best.json", []), ("learning.json", [{"new": 1}]), ("precision.json", {})],
+)
+def test_a_broken_file_of_a_run_is_one_clear_error(run, name, content):
+    write_json(run / name, content)
+    with pytest.raises(ReportError, match="missing or of a wrong kind"):
         report_run(run)
+
+
+def test_test_pages_read_before_and_after_are_shown_instead_of_held_out_ones(run):
+    pages = [page for page in read_pages("builtin") if page.document == "6"]
+    for name, texts in (("before", [""] * len(pages)), ("after", [page.text for page in pages])):
+        rows = [{"image": page.name, "text": text} for page, text in zip(pages, texts, strict=True)]
+        write_rows(run / "predictions" / f"test-{name}.jsonl", rows)
+    write_json(run / "told.json", {"title": "A book", "command": "make demo", "findings": [FINDING]})
+    report = report_run(run)
+    assert report.sides == ("before", "after")
+    assert [card.cer.micro.value for card in report.cards] == [1.0, 0.0]
+    assert (report.title, report.command, len(report.findings)) == ("A book", "make demo", 2)
+
+
+def test_the_command_makes_the_run_again_in_another_folder(run, tmp_path):
+    moved = run.rename(run.with_name("my run; ls"))
+    write_json(moved / "summary.json", {**SUMMARY, "processes": 4})
+    report = report_run(moved)
+    words = shlex.split(report.command.replace("$(which ocrtune)", "ocrtune"))
+    assert words[:4] == ["torchrun", "--standalone", "--nproc-per-node", "4"]
+    assert words[4:] == ["ocrtune", "train", f"{moved}/config.yaml", "--set", f"run.folder={moved}-again"]
+    facts = {fact.name: fact.value for fact in report.facts}
+    assert facts["steps"] == "20 of 32 pages each"
+    assert facts["processes"] == "4 learned together"
+
+
+def test_versions_are_those_the_run_wrote_down(run):
+    write_json(run / "versions.json", {"python": "3.11.2", "torch": "2.9"})
+    assert report_run(run).versions == {"python": "3.11.2", "torch": "2.9"}

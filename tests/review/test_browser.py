@@ -41,10 +41,11 @@ def lines(tmp_path):
 @pytest.fixture
 def serve(tmp_path, lines):
     """Starts the command, and gives its process and its link."""
-    arguments = [str(write_predictions(tmp_path)), "--reference", str(lines), "--json"]
     servers = []
 
     def start():
+        predictions = write_predictions(tmp_path, **start.more)
+        arguments = [str(predictions), "--reference", str(lines), "--json"]
         server = subprocess.Popen(
             [sys.executable, "-c", RUN, "review", *arguments],
             stdout=subprocess.PIPE,
@@ -54,6 +55,7 @@ def serve(tmp_path, lines):
         servers.append(server)
         return server, json.loads(server.stdout.readline())["link"]
 
+    start.more = {}
     yield start
     for server in servers:
         server.kill()
@@ -187,3 +189,57 @@ def test_a_text_typed_while_the_server_is_dead_arrives_when_it_is_back(browser, 
     playwright.expect(page.locator("#editor")).to_have_value("gerous for use again", timeout=20_000)
     wait_for(page, "#saving", "all saved")
     assert [edit.after for edit in history(tmp_path, 1)] == ["gerous for use again"]
+
+
+def test_an_undo_while_the_server_is_dead_is_done_once_it_is_back(browser, serve, tmp_path):
+    _, link = serve()
+    page = visit(browser, link, "Anna")
+    page.click(".states [data-state=good]")
+    wait_for(page, "#name", "odd.png")
+    wait_for(page, "#saving", "all saved")
+    page.keyboard.press("k")
+    wait_for(page, "#name", "cut.png")
+    page.wait_for_selector(".reading")
+    page.route("**/undo", lambda route: route.abort())
+    page.keyboard.press("z")
+    wait_for(page, "#saving", "not saved: trying again")
+    page.keyboard.press("z")
+    page.unroute("**/undo")
+    wait_for(page, "#progress", "0 of 4 reviewed")
+    wait_for(page, "#saving", "all saved")
+    assert [edit.kind for edit in history(tmp_path, 1)] == ["undo", "save"]
+
+
+def test_old_differences_are_not_shown_as_those_of_what_is_typed(browser, serve):
+    _, link = serve()
+    page = visit(browser, link, "Anna")
+    page.route("**/differences", lambda route: None)
+    page.click("#editor")
+    page.keyboard.type("x")
+    assert set(page.locator(".reading-head .soft").all_text_contents()) == {"comparing…"}
+    page.unroute("**/differences")
+
+
+def test_boxes_lie_on_the_picture_and_move_with_it(browser, serve, tmp_path):
+    boxes = [{"label": "title", "text": "<b>siege", "box": [10, 5, 390, 25]}]
+    serve.more = {"cut": {"boxes": boxes}}
+    _, link = serve()
+    page = visit(browser, link, "Anna")
+    page.wait_for_selector("#boxes rect")
+    assert page.locator("#boxes title").all_text_contents() == ["title: <b>siege"]
+
+    def share():
+        drawn, picture = (page.locator(name).bounding_box() for name in ("#boxes rect", "#picture"))
+        return (drawn["x"] - picture["x"]) / picture["width"], drawn["width"] / picture["width"]
+
+    assert share() == pytest.approx((10 / 400, 380 / 400), abs=0.01)
+    page.click("#zoom-in")
+    page.click("#zoom-in")
+    assert share() == pytest.approx((10 / 400, 380 / 400), abs=0.01)
+    page.locator("#editor").blur()
+    page.keyboard.press("b")
+    playwright.expect(page.locator("#boxes")).to_be_hidden()
+    page.keyboard.press("j")
+    wait_for(page, "#name", "odd.png")
+    playwright.expect(page.locator("#boxes-toggle")).to_be_hidden()
+    assert page.errors == []

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from tiny_reviews import LINES, read_rows, write_predictions
+from PIL import Image
+from tiny_reviews import LINES, read_rows, write_predictions, write_rows
 
 from ocrtune.data import check_uri
 from ocrtune.errors import ReviewError
@@ -114,7 +115,7 @@ def test_an_export_that_fails_leaves_nothing(review, lines, monkeypatch):
     before = sorted(lines.iterdir())
     monkeypatch.setattr(module, "_change", fail)
     mark(review, "odd.png", text="x")
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ReviewError, match="disk full"):
         export_review(review, lines / "corrected.jsonl")
     assert sorted(lines.iterdir()) == before
 
@@ -130,3 +131,39 @@ def test_an_export_without_pages_is_refused(review, lines):
     with pytest.raises(ReviewError, match="no page is left to write: 4 not corrected"):
         export_review(review, lines / "corrected.jsonl", rows="corrected")
     assert not (lines / "corrected.jsonl").exists()
+
+
+def test_an_export_of_another_suffix_would_be_read_as_something_else_and_is_refused(review, tmp_path):
+    with pytest.raises(ReviewError, match=r"a manifest is not called 'lines\.csv'"):
+        export_review(review, tmp_path / "lines.csv")
+
+
+def test_a_page_that_another_process_brought_in_is_told_and_left_out(tmp_path, lines):
+    review = open_review(str(lines))
+    Image.new("L", (400, 30), 255).save(lines / "new.png")
+    rows = [*read_rows(lines / "manifest.jsonl"), {"image": "new.png", "text": "new"}]
+    write_rows(lines / "manifest.jsonl", rows)
+    open_review(str(lines)).store.close()
+    exported = export_review(review, tmp_path / "out.jsonl")
+    review.store.close()
+    assert exported.num_pages == len(rows) - 1
+    assert "came after this review was opened" in exported.findings[0].message
+
+
+def test_a_reference_that_changed_since_it_was_reviewed_is_told(lines):
+    review = open_review(str(lines))
+    item = next(item for item in review.store.read_items() if item.name == "near.png")
+    review.store.save(Change(number=item.number, version=0, key="12345678", text=item.text, state="good"))
+    review.store.close()
+    rows = read_rows(lines / "manifest.jsonl")
+    write_rows(lines / "manifest.jsonl", [{**row, "text": row["text"] + "!"} for row in rows])
+    again = open_review(str(lines))
+    again.store.close()
+    assert [(finding.code, finding.where, finding.count) for finding in again.findings] == [
+        ("review-outdated", "near.png", 1)
+    ]
+
+
+def test_an_export_to_where_nothing_can_be_written_is_one_clear_error(review, lines):
+    with pytest.raises(ReviewError, match="the export cannot be written"):
+        export_review(review, lines / "good.png" / "out.jsonl")

@@ -106,3 +106,18 @@ def test_what_has_no_folder_of_its_own_needs_one(tmp_path):
     review = open_review("builtin", folder=tmp_path)
     assert review.store.count_states()["all"] == 257
     review.store.close()
+
+
+def test_an_answer_that_was_stopped_in_a_loop_is_looked_at_first(tmp_path):
+    write_lines(tmp_path)
+    predictions = write_predictions(tmp_path, near={"stop": "repetition"}, cut={"truncated": False})
+    items = gather_items(str(predictions)).items
+    assert (items[0].name, items[0].reason) == ("near.png", "stopped in a loop")
+
+
+@pytest.mark.parametrize("content", ["[]", "no JSON", '{"step": "x"}'])
+def test_a_run_that_does_not_say_which_step_is_best_is_one_clear_error(tmp_path, content):
+    write_config(parse_config({"model": "builtin", "data": {"uri": "builtin"}}), tmp_path / "config.yaml")
+    (tmp_path / "best.json").write_text(content)
+    with pytest.raises(ReviewError, match="which step is the best"):
+        gather_items(str(tmp_path))

@@ -1,13 +1,16 @@
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
-from tiny_reviews import LINES
+from tiny_reviews import LINES, write_lines
 
 pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
 
+from ocrtune.review import open_review
 from ocrtune.review.guard import MOST_BYTES
 from ocrtune.review.server import PAGE, create_app
 
@@ -223,3 +226,19 @@ def test_the_list_comes_as_numbers_and_rows_on_demand(client):
         (2, "odd.png", "CER 21%"),
         (4, "good.png", ""),
     ]
+
+
+def test_a_folder_whose_name_is_not_utf8_is_reviewed_like_another(tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff lines"))
+    try:
+        write_lines(folder)
+    except OSError:
+        pytest.skip("the file system takes UTF-8 names only")
+    review = open_review(str(folder))
+    with TestClient(create_app(review, "the-token"), base_url=HOME) as client:
+        client.get("/?token=the-token")
+        assert client.get("/api/review").json()["folder"].endswith("\N{REPLACEMENT CHARACTER} lines")
+        assert client.get("/api/items/1").status_code == 200
+        assert client.post("/api/export", json={}, headers=OURS).json()["pages"] == len(LINES)
+        assert client.post("/api/export", json={"name": "manifest.jsonl"}, headers=OURS).status_code == 409
+    review.store.close()

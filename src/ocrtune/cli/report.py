@@ -71,7 +71,9 @@ def command(
     reference: Annotated[
         str | None,
         typer.Option(
-            "--reference", "-r", help="Where the pictures of an evaluation are, if they have been moved."
+            "--reference",
+            "-r",
+            help="Where the pages of a run, or the pictures of an evaluation, are, if they have been moved.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

@@ -1,5 +1,6 @@
 """`run_demo`: what `make demo` does, step by step."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +11,15 @@ from ocrtune.data.mixing import split_data
 from ocrtune.demo.material import SCRIPT, Material, book_material, sample_material
 from ocrtune.demo.pdf_book import FINDINGS, draw_book
 from ocrtune.errors import TrainingError
-from ocrtune.evaluation import Scorecard, evaluate_predictions, score_page, summarize, write_predictions
+from ocrtune.evaluation import Scorecard, score_page, summarize, write_predictions
 from ocrtune.export import export
 from ocrtune.inputs import InputsRecipe
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.prediction import predict
 from ocrtune.progress import say
 from ocrtune.records import Page, PageScore, Prediction
-from ocrtune.reports import Report, add_side, first_image, format_percent, report_run, write_report
+from ocrtune.reports import format_percent, report_run, write_report
+from ocrtune.reports.run_folder import TESTS, TOLD_FILE
 from ocrtune.training import TrainingResult, train
 from ocrtune.training.folder import RunFolder
 from ocrtune.training.train import find_base
@@ -86,10 +88,20 @@ def run_demo(
     material = sample_material(config) if book is None else book_material(config, book, run / LINES)
     if material.findings:
         say(f"what was passed over in the PDF: {run / LINES / FINDINGS}")
-    return fine_tune_and_show(material, run)
+    return fine_tune_and_show(material, run, command=tell_command(run, pdf, pages))
 
 
-def fine_tune_and_show(material: Material, run: Path) -> DemoResult:
+def tell_command(run: Path, pdf: Path | None, pages: range | None) -> str:
+    """What makes the demo again."""
+    words = ["ocrtune", "demo", "--run", str(run)]
+    if pdf is not None:
+        words += ["--language", "ru", "--pdf", str(pdf)]
+    if pages:
+        words += ["--pages", f"{pages[0]}-{pages[-1]}"]
+    return shlex.join(words)
+
+
+def fine_tune_and_show(material: Material, run: Path, *, command: str) -> DemoResult:
     """The demo's steps, the same for all lines."""
     config = material.config
     pages = split_data(config.data, config.run.seed).test
@@ -107,10 +119,10 @@ def fine_tune_and_show(material: Material, run: Path) -> DemoResult:
     exported = export(result.best, run / "export").folder
     again = _read(load_checkpoint(exported, device=config.training.device), config, pages)
     say("5/5 writing the report")
-    report = demo_report(material, result, pages, before, after)
-    write_report(report, run / "report.html")
-    write_predictions(run / "predictions" / "test-before.jsonl", before)
-    write_predictions(run / "predictions" / "test-after.jsonl", after)
+    for side, predictions in (("before", before), ("after", after)):
+        write_predictions(run / "predictions" / TESTS[side], predictions)
+    write_told(material, result, len(pages), command)
+    write_report(report_run(run), run / "report.html")
     return DemoResult(
         cer_before=cer_before,
         cer_after=cer_after,
@@ -153,31 +165,17 @@ def read_before(config: Config, pages: Sequence[Page]) -> list[Prediction]:
     return _read(replace(loaded, recipe=recipe), config, pages)
 
 
-def demo_report(
-    material: Material,
-    result: TrainingResult,
-    pages: Sequence[Page],
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
-) -> Report:
-    """The run's report, with the test lines before and after in place of the held-out ones."""
-    config = material.config
-    found = report_run(result.run)
-    report = replace(
-        found,
-        title=material.title,
-        summary=material.summary.format(train=result.num_train_pages, test=len(pages)),
-        findings=(*found.findings, *material.findings),
-        command=f"ocrtune demo --run {result.run}",
-        sides=(),
-        cards=(),
-        pages=(),
+def write_told(material: Material, result: TrainingResult, num_tests: int, command: str) -> None:
+    """Leave in the run folder how its report is told, so that `ocrtune report` makes the same page again."""
+    RunFolder(result.run).write_json(
+        TOLD_FILE,
+        {
+            "title": material.title,
+            "summary": material.summary.format(train=result.num_train_pages, test=num_tests),
+            "command": command,
+            "findings": [finding.as_dict() for finding in material.findings],
+        },
     )
-    images = {page.name: first_image(page) for page in pages}
-    rule = config.evaluation.normalization
-    was = evaluate_predictions(before, pages, normalization=rule)
-    now = evaluate_predictions(after, pages, normalization=rule)
-    return add_side(add_side(report, "before", was, images), "after", now, images, against=was)
 
 
 def _read(checkpoint: LoadedCheckpoint, config: Config, pages: Sequence[Page]) -> list[Prediction]:

@@ -26,7 +26,7 @@ def explain_runaways(report: Report) -> Iterator[tuple[str, str]]:
         if not wild or not calm or len(wild) > max(1, FEW * len(report.pages)):
             continue
         without = _micro(calm, number)
-        if card.cer.micro.value >= MUCH * max(without, card.cer.clipped.value):
+        if card.cer.micro.value > 0 and card.cer.micro.value >= MUCH * max(without, card.cer.clipped.value):
             yield name, _sentence(card, wild, without, number, len(report.pages))
 
 
@@ -36,9 +36,7 @@ def tell_verdict(verdict: Verdict, sides: Sequence[str]) -> str:
     difference, interval = verdict.difference.value, verdict.difference.interval
     if difference == 0:
         return f"There is no difference between {first} and {second} in {verdict.measure}."
-    chance = ""
-    if verdict.probability is not None:
-        chance = f" That {second} is the better one has a probability of {format_probability(verdict.probability)}."
+    chance = _tell_chance(verdict, second)
     if interval is not None and interval.low < 0 < interval.high:
         ends = f"{format_points(interval.low, signed=True)} to {format_points(interval.high, signed=True)}"
         less = "less" if difference < 0 else "more"
@@ -47,7 +45,22 @@ def tell_verdict(verdict: Verdict, sides: Sequence[str]) -> str:
             f"{verdict.measure} than {first} (95 % interval {ends}).{chance}"
         )
     better, worse = (second, first) if difference < 0 else (first, second)
-    return f"{better} is better than {worse} by {format_points(abs(difference))} points of {verdict.measure}{_ends(interval)}.{chance}"
+    here = "On these pages " if _tell_few(verdict) else ""
+    return f"{here}{better} is better than {worse} by {format_points(abs(difference))} points of {verdict.measure}{_ends(interval)}.{chance}"
+
+
+def _tell_few(verdict: Verdict) -> str:
+    return tell_few(verdict.num_units, verdict.unit) if verdict.num_units else ""
+
+
+def _tell_chance(verdict: Verdict, second: str) -> str:
+    """How sure it is. Drawn from few documents that agree any chance comes out as certain, so none is told then."""
+    if verdict.probability is None:
+        return ""
+    if few := _tell_few(verdict):
+        return f" But {few}, and others may tell otherwise."
+    where = " on this document" if verdict.unit == "page" else ""
+    return f" That {second} is the better one{where} has a probability of {format_probability(verdict.probability)}."
 
 
 def _ends(interval: Interval | None) -> str:

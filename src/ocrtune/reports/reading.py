@@ -13,7 +13,7 @@ def read_report(folder: Path, *, reference: str | None = None) -> Report:
 
     Args:
         folder: A run folder, or one that `ocrtune evaluate` or `ocrtune compare` wrote.
-        reference: Where pictures of an evaluation are found instead of where they were.
+        reference: Where the pages of a run, or the pictures of an evaluation, are found instead of where they were.
 
     Raises:
         ReportError: It is none of these, or something in it is missing or broken.
@@ -27,4 +27,4 @@ def read_report(folder: Path, *, reference: str | None = None) -> Report:
         raise ReportError(
             "the folder holds no run, evaluation or comparison", where=str(folder), hint=EXPECTED
         )
-    return report_run(folder)
+    return report_run(folder, reference=reference)

@@ -4,6 +4,7 @@ Everything that is known of the form of those files stands here. Unknown keys ar
 does not have is not shown.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,8 @@ def read_verdict(differences: Row) -> Verdict:
         measure="micro CER",
         difference=Value(value=found["value"], interval=_interval(found.get("interval"))),
         probability=found.get("b_is_better"),
+        unit=differences.get("unit", ""),
+        num_units=differences.get("num_units", 0),
     )
 
 
@@ -153,6 +156,8 @@ def _boxes(prediction: Row) -> Iterator[Box]:
         corners = found.get("box") if isinstance(found, dict) else None
         if isinstance(corners, list) and len(corners) == 4:  # noqa: PLR2004  # left, top, right, bottom
             left, top, right, bottom = map(float, corners)
+            if not all(map(math.isfinite, (left, top, right, bottom))):
+                raise ValueError(f"the box {corners} has no place")
             yield Box(corners=(left, top, right, bottom), label=str(found.get("label", "")))
 
 

@@ -1,68 +1,69 @@
 """A run folder → what a report shows of it; files are read as training left them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ocrtune.config import Config, read_config
 from ocrtune.data.held_out import held_out_pages
-from ocrtune.errors import ReportError
+from ocrtune.data.mixing import split_data
+from ocrtune.errors import OcrtuneError, ReportError
 from ocrtune.evaluation import Evaluation, evaluate_predictions, measure_differences, read_predictions
-from ocrtune.families import Mode
-from ocrtune.inputs import InputsRecipe, read_recipe
-from ocrtune.inputs.recipe import CARD_FILE
+from ocrtune.inputs import read_recipe
 from ocrtune.records import Finding, ImageSource, Page, Prediction
 from ocrtune.reports.evaluation_folder import EXPECTED, read_json, read_rows
-from ocrtune.reports.records import Curve, CurvePoint, Fact, LearningRow, MixtureRow, Report, ReportPage
+from ocrtune.reports.made import read_facts, read_mixture, read_versions, tell_command, tell_precision
+from ocrtune.reports.records import Curve, CurvePoint, LearningRow, Report, ReportPage
 from ocrtune.reports.result_files import Row, read_card, read_confusions, read_slices, read_verdict
 from ocrtune.reports.scores import Verdict
-from ocrtune.reports.wording import format_count, format_percent_tick, format_seconds
+from ocrtune.reports.wording import format_count
+from ocrtune.sources import read_pages
 from ocrtune.text import normalize
 
 SIDE = "tuned"
+
+TOLD_FILE = "told.json"
+"""Title, summary, command and findings that take the place of the run's own, where somebody wrote them down."""
+
+TESTS = {"before": "test-before.jsonl", "after": "test-after.jsonl"}
+"""What was read on the test pages before and after the run, under `predictions/`: they say more than held-out pages."""
 
 _LOSSES = {"loss": "training loss", "validation_loss": "loss on held-out pages"}
 _RATES = {"cer": "CER on held-out pages", "cer_clipped": "CER, no page above 100 %"}
 _LEARNING_RATES = {"learning_rate": "learning rate"}
 
 
-def report_run(run: Path) -> Report:
-    """The report of a finished run: its curves and tables, and what its best checkpoint read on held-out pages.
+def report_run(run: Path, *, reference: str | None = None) -> Report:
+    """The report of a finished run: its curves and tables, and what its best checkpoint read.
+
+    Shown are the test pages if they were read before and after the run, else the held-out pages. Where they cannot be read any
+    more the report has no pages and a note that says why.
 
     Args:
         run: The run folder.
+        reference: Where the pages are, if they have been moved.
 
     Raises:
-        ReportError: A file of the run is missing or broken, so it is not a run or not finished, or a held-out page is
-            not in the source any more.
-        SourceError: The held-out pages cannot be read.
+        ReportError: A file of the run is missing or broken, so it is not a run or not finished; or `reference` has not
+            all of the pages.
+        SourceError: `reference` cannot be read.
     """
     config = read_config(str(_existing(run / "config.yaml")))
-    best = read_json(run / "best.json")
     summary = read_json(run / "summary.json")
-    metrics = read_rows(_existing(run / "metrics.jsonl"))
-    learning = tuple(LearningRow(**row) for row in read_json(run / "learning.json"))
-    recipe = read_recipe(run / best["checkpoint"])
-    report = Report(
-        kind="run",
-        title=f"{config.model} fine-tuned on {config.data.title}",
-        summary=_summary(config, summary, best["step"]),
-        losses=_curves(metrics, _LOSSES),
-        rates=_curves(metrics, _RATES),
-        learning_rates=_curves(metrics, _LEARNING_RATES),
-        facts=tuple(_facts(config, recipe, learning, summary, metrics)),
-        mixture=tuple(_mixture(run)),
-        precision=tuple(_precision(read_json(run / "precision.json"))),
-        learning=learning,
-        findings=tuple(_findings(run)),
-        skipped=tuple(_skipped(run)),
-        versions=_versions(run / best["checkpoint"]),
-        command=f"ocrtune train {run / 'config.yaml'}",
-        base_model=config.model,
-        dataset=config.data.title,
-    )
-    return _with_held_out(report, run, config, best["step"]) if summary["validation_pages"] else report
+    try:
+        report = _without_pages(run, config, summary)
+        best_step = int(read_json(run / "best.json")["step"])
+        validated = bool(summary["validation_pages"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ReportError(
+            f"a key is missing or of a wrong kind: {error!r}",
+            where=str(run),
+            hint="it is no run, or a broken one",
+        ) from error
+    read = _Read(run, config, reference)
+    if all((run / "predictions" / name).is_file() for name in TESTS.values()):
+        return read.tests(report)
+    return read.held_out(report, best_step) if validated else report
 
 
 def add_side(
@@ -101,34 +102,139 @@ def add_side(
     )
 
 
-def _verdict(first: Evaluation, second: Evaluation) -> Verdict:
-    """How sure the difference is: drawn by documents, the same ones for both."""
-    return read_verdict(measure_differences(first.scores, second.scores, first.documents).as_dict())
-
-
 def first_image(page: Page) -> ImageSource | None:
     """The page's first image; None for text alone."""
     return page.images[0] if page.images else None
 
 
-def _with_held_out(report: Report, run: Path, config: Config, step: int) -> Report:
-    """What the best checkpoint read on held-out pages."""
-    pages = {page.name: page for page in held_out_pages(config)}
-    predictions = read_predictions(_existing(run / "predictions" / f"step-{step:06d}.jsonl"))
-    chosen = [_held_out(prediction, pages, config, run) for prediction in predictions]
-    evaluation = evaluate_predictions(predictions, chosen, normalization=config.evaluation.normalization)
-    return add_side(report, SIDE, evaluation, {page.name: first_image(page) for page in chosen})
+class _Read:
+    """What was read on pages that are found again.
+
+    Args:
+        run: The run folder.
+        config: Of the run.
+        reference: Where the pages are instead of where they were.
+    """
+
+    def __init__(self, run: Path, config: Config, reference: str | None) -> None:
+        self._run = run
+        self._config = config
+        self._reference = reference
+
+    def held_out(self, report: Report, step: int) -> Report:
+        """The report with what the best checkpoint read on held-out pages."""
+        path = _existing(self._run / "predictions" / f"step-{step:06d}.jsonl")
+        rule = self._config.data.normalization
+
+        def as_learned() -> Iterator[Page]:
+            for page in (
+                held_out_pages(self._config) if self._reference is None else read_pages(self._reference)
+            ):
+                yield replace(page, text=normalize(page.text or "", rule))
+
+        return self._added(report, {SIDE: path}, as_learned)
+
+    def tests(self, report: Report) -> Report:
+        """The report with what was read on test pages before and after."""
+        paths = {side: self._run / "predictions" / name for side, name in TESTS.items()}
+
+        def as_they_are() -> Iterable[Page]:
+            if self._reference is not None:
+                return read_pages(self._reference)
+            return split_data(self._config.data, self._config.run.seed).test
+
+        return self._added(report, paths, as_they_are)
+
+    def _added(
+        self, report: Report, paths: Mapping[str, Path], find_pages: Callable[[], Iterable[Page]]
+    ) -> Report:
+        predictions = {side: read_predictions(path) for side, path in paths.items()}
+        try:
+            pages = self._pages(predictions, find_pages)
+        except (OcrtuneError, OSError) as error:
+            if self._reference is not None:
+                raise
+            return replace(report, notes=(*report.notes, _missing(error)))
+        images = {page.name: first_image(page) for page in pages}
+        before: Evaluation | None = None
+        for side, rows in predictions.items():
+            evaluation = evaluate_predictions(
+                rows, pages, normalization=self._config.evaluation.normalization
+            )
+            report = add_side(report, side, evaluation, images, against=before)
+            before = evaluation
+        return report
+
+    def _pages(
+        self, predictions: Mapping[str, Sequence[Prediction]], find_pages: Callable[[], Iterable[Page]]
+    ) -> list[Page]:
+        """The pages that were read."""
+        known = {page.name: page for page in find_pages()}
+        names = list(dict.fromkeys(row.image for rows in predictions.values() for row in rows))
+        gone = [name for name in names if name not in known]
+        if gone:
+            where = self._reference or self._config.data.validation_uri or self._config.data.title
+            raise ReportError(
+                f"{format_count(len(gone), 'page')} that the run read, such as {gone[0]!r}, "
+                f"{'is' if len(gone) == 1 else 'are'} not in {where} any more",
+                where=str(self._run),
+            )
+        return [known[name] for name in names]
 
 
-def _held_out(prediction: Prediction, pages: Mapping[str, Page], config: Config, run: Path) -> Page:
-    """The page of a prediction, with the text that was learned."""
-    if prediction.image not in pages:
-        raise ReportError(
-            f"the held-out page {prediction.image!r} is not in {config.data.validation_uri or config.data.title} any more",
-            where=str(run),
-        )
-    page = pages[prediction.image]
-    return replace(page, text=normalize(page.text or "", config.data.normalization))
+def _missing(error: Exception) -> str:
+    """Why there are no pages, in words."""
+    told = error.message if isinstance(error, OcrtuneError) else str(error)
+    return (
+        f"No page is shown, and no score: the pages that were read cannot be found again: {told}. "
+        "`--reference` says where they are."
+    )
+
+
+def _without_pages(run: Path, config: Config, summary: Row) -> Report:
+    """Curves and tables."""
+    best = read_json(run / "best.json")
+    metrics = read_rows(_existing(run / "metrics.jsonl"))
+    learning = tuple(LearningRow(**row) for row in read_json(run / "learning.json"))
+    checkpoint = run / best["checkpoint"]
+    report = Report(
+        kind="run",
+        title=f"{config.model} fine-tuned on {config.data.title}",
+        summary=_summary(config, summary, best["step"]),
+        losses=_curves(metrics, _LOSSES),
+        rates=_curves(metrics, _RATES),
+        learning_rates=_curves(metrics, _LEARNING_RATES),
+        facts=tuple(read_facts(config, read_recipe(checkpoint), learning, summary, metrics)),
+        mixture=tuple(read_mixture(run)),
+        precision=tuple(tell_precision(read_json(run / "precision.json"))),
+        learning=learning,
+        findings=tuple(_findings(run)),
+        skipped=tuple(_skipped(run)),
+        versions=read_versions(run, checkpoint),
+        command=tell_command(run, config, summary),
+        base_model=config.model,
+        dataset=config.data.title,
+    )
+    return _as_told(report, run)
+
+
+def _as_told(report: Report, run: Path) -> Report:
+    """The report under the title, and with the words, that were written down for it."""
+    if not (run / TOLD_FILE).exists():
+        return report
+    told = read_json(run / TOLD_FILE)
+    return replace(
+        report,
+        title=told.get("title", report.title),
+        summary=told.get("summary", report.summary),
+        command=told.get("command", report.command),
+        findings=(*report.findings, *(Finding(**row) for row in told.get("findings", ()))),
+    )
+
+
+def _verdict(first: Evaluation, second: Evaluation) -> Verdict:
+    """How sure the difference is: drawn by documents, the same ones for both."""
+    return read_verdict(measure_differences(first.scores, second.scores, first.documents).as_dict())
 
 
 def _summary(config: Config, summary: Row, best_step: int) -> str:
@@ -147,63 +253,6 @@ def _curves(metrics: Sequence[Row], names: Mapping[str, str]) -> tuple[Curve, ..
         if points:
             curves.append(Curve(name=name, points=points))
     return tuple(curves)
-
-
-def _facts(
-    config: Config,
-    recipe: InputsRecipe,
-    learning: Sequence[LearningRow],
-    summary: Row,
-    metrics: Sequence[Row],
-) -> Iterator[Fact]:
-    parameters = sum(row.parameters for row in learning)
-    learn = sum(row.parameters for row in learning if row.learns)
-    batch = config.training.batch_size * config.training.accumulation_steps
-    speeds = [row["images_per_s"] for row in metrics if "images_per_s" in row]
-    yield Fact(name="model", value=f"{config.model}, {recipe.family.title}, {parameters:,} parameters")
-    yield Fact(
-        name="tuning",
-        value=f"{config.tuning.method}: {format_percent_tick(learn / max(parameters, 1))} of them learn",
-    )
-    yield Fact(name="mode", value=_mode_in_words(recipe.mode))
-    yield Fact(name="prompt", value=recipe.prompt.replace("\n", "⏎"))
-    yield Fact(
-        name="pages",
-        value=f"{summary['train_pages']:,} learned from, {summary['validation_pages']:,} held out to choose",
-    )
-    yield Fact(name="steps", value=f"{summary['steps']:,} of {format_count(batch, 'page')} each")
-    yield Fact(name="time", value=format_seconds(summary["elapsed_s"]))
-    if speeds:
-        yield Fact(name="speed", value=f"{sum(speeds) / len(speeds):.1f} images/s while training")
-
-
-def _mode_in_words(mode: Mode) -> str:
-    tiles = f"at most {mode.max_tiles} tiles of {mode.tile_px} px" if mode.tile_px else "no tiles"
-    return f"{mode.name}: global view of {mode.global_px} px, {tiles}"
-
-
-def _mixture(run: Path) -> Iterator[MixtureRow]:
-    """What was learned from of each source; older runs did not write it down."""
-    if (run / "mixture.json").exists():
-        for row in read_json(run / "mixture.json"):
-            yield MixtureRow(
-                name=row["name"], uri=row["uri"], pages=row.get("pages"), seen=row.get("examples_seen")
-            )
-
-
-def _precision(policy: Mapping[str, Any]) -> Iterator[Fact]:
-    yield Fact(name="policy", value=f"on {policy['device_kind']}", reason=policy["reason"])
-    yield Fact(name="weights of the base", value=policy["base_dtype"])
-    yield Fact(name="weights that learn", value=policy["learning_dtype"])
-    yield Fact(name="autocast", value=policy["autocast_dtype"] or "none")
-    yield Fact(name="loss scaler", value="on" if policy["scaler"] else "off")
-    yield Fact(name="optimizer moments", value=policy["optimizer_dtype"])
-
-
-def _versions(checkpoint: Path) -> dict[str, str]:
-    """What the checkpoint was written by."""
-    version = read_json(checkpoint / CARD_FILE).get("version")
-    return {"ocrtune": version} if version else {}
 
 
 def _findings(run: Path) -> Iterator[Finding]:

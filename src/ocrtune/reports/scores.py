@@ -79,11 +79,15 @@ class Verdict:
         measure: What was compared, such as `CER, micro`.
         difference: The second side minus the first; below 0 the second is better.
         probability: That the second is better; None where it was not computed.
+        unit: What was drawn for it, as in `Card`.
+        num_units: How many there were to draw from.
     """
 
     measure: str
     difference: Value
     probability: float | None = None
+    unit: str = ""
+    num_units: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,6 +176,7 @@ def _link(image: ImageSource | None, beside: Path | None) -> str:
         not isinstance(image, Path)
         or beside is None
         or image.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp", ".gif"}
+        or not image.is_file()
     ):
         return ""
     try:

@@ -8,13 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Literal
 
-from ocrtune.errors import OcrtuneError, ReviewError
+from ocrtune.errors import OcrtuneError, ReviewError, ReviewItemMissing
 from ocrtune.progress import track
 from ocrtune.records import Finding
+from ocrtune.reports.wording import format_count, show_controls
 from ocrtune.review.items import Item
 from ocrtune.review.opening import Review
 from ocrtune.sources.importing import PageWriter, page_left_out
 from ocrtune.sources.writing import jsonl_line, open_atomically
+
+SUFFIXES = frozenset({".jsonl", ".ndjson"})
+"""Of manifests: by another one the file would be read as something else."""
 
 Rows = Literal["usable", "all", "reviewed", "corrected"]
 """Which pages are exported, of those that are not marked to be left out."""
@@ -69,9 +73,7 @@ class Exported:
     def told(self) -> str:
         """The export in a line, for people."""
         left_out = tell_left_out(self.left_out)
-        return (
-            f"{self.num_pages} pages, {self.num_corrected} of them corrected; left out: {left_out or 'none'}"
-        )
+        return f"{format_count(self.num_pages, 'page')}, {self.num_corrected} of them corrected; left out: {left_out or 'none'}"
 
 
 def export_review(review: Review, path: Path, *, rows: Rows = "usable") -> Exported:
@@ -88,12 +90,34 @@ def export_review(review: Review, path: Path, *, rows: Rows = "usable") -> Expor
             was corrected or marked, `corrected` only texts that were changed.
 
     Raises:
-        ReviewError: `path` is there already, or no page is left to write.
+        ReviewError: `path` is there already, has another suffix than `SUFFIXES`, or cannot be written; or no page is left to
+            write.
     """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ReviewError(
+            f"a manifest is not called {path.name!r}",
+            where=str(path),
+            hint="give it a name that ends in .jsonl",
+        )
     changes = path.with_name(f"{path.stem}.changes.jsonl")
     for file in (path, changes):
         if file.exists():
             raise ReviewError("a file lies there already", where=str(file), hint="export to another name")
+    try:
+        export = _write_files(review, path, changes, rows)
+    except OSError as error:
+        raise ReviewError(f"the export cannot be written: {error}", where=str(path)) from error
+    return Exported(
+        manifest=path,
+        changes=changes,
+        num_pages=export.num_pages,
+        num_corrected=export.num_corrected,
+        left_out=dict(export.left_out),
+        findings=export.findings,
+    )
+
+
+def _write_files(review: Review, path: Path, changes: Path, rows: Rows) -> "_Export":
     with ExitStack() as stack:
         # Left in the opposite order: the manifest is there only when all that belongs to it is.
         manifest = stack.enter_context(open_atomically(path))
@@ -106,14 +130,7 @@ def export_review(review: Review, path: Path, *, rows: Rows = "usable") -> Expor
                 where=str(path),
                 hint="mark pages good or correct them first, or take all of them with --rows all",
             )
-    return Exported(
-        manifest=path,
-        changes=changes,
-        num_pages=export.num_pages,
-        num_corrected=export.num_corrected,
-        left_out=dict(export.left_out),
-        findings=export.findings,
-    )
+    return export
 
 
 def why_left_out(item: Item, rows: Rows) -> LeftOut | None:
@@ -145,7 +162,7 @@ class _Export:
         self.num_corrected = 0
         self.left_out: Counter[LeftOut] = Counter()
         self.findings: list[Finding] = []
-        self._pages = review.pages
+        self._review = review
         self._writer = PageWriter(folder, "link")
         self._manifest = manifest
         self._changes = changes
@@ -163,9 +180,13 @@ class _Export:
             self._changes.write(jsonl_line(_change(item, row)).encode())
 
     def _row(self, item: Item) -> dict[str, object] | None:
-        page = self._pages[item.name]
         try:
-            return self._writer.write(replace(page, text=item.text))
+            page = self._review.page_of(item.name)
+        except ReviewItemMissing as error:
+            self.findings.append(Finding.of_error(error, where=item.name))
+            return None
+        try:
+            return self._writer.write(replace(page, text=item.text, where=show_controls(page.where)))
         except OcrtuneError as error:
             self.findings.append(page_left_out(page, error))
             return None

@@ -12,7 +12,7 @@ from ocrtune.data.held_out import held_out_source
 from ocrtune.errors import ImageError, ReviewError
 from ocrtune.evaluation import read_predictions
 from ocrtune.progress import track
-from ocrtune.records import Finding, Page, Prediction
+from ocrtune.records import Finding, Page, Prediction, TextBox
 from ocrtune.review.items import NewItem
 from ocrtune.review.ranking import Answer, Doubt, doubt_lengths, doubt_text
 from ocrtune.sources import SourcePages, image_size, read_source
@@ -37,6 +37,7 @@ class Gathered:
         items: Worst first.
         pages: Name → page, for the images and for the export.
         findings: What was odd, and pages left out.
+        boxes: Name → what the model found where; of pages that have any.
     """
 
     target: str
@@ -45,6 +46,7 @@ class Gathered:
     items: Sequence[NewItem]
     pages: Mapping[str, Page]
     findings: Sequence[Finding]
+    boxes: Mapping[str, Sequence[TextBox]]
 
 
 def gather_items(target: str, reference: str | None = None) -> Gathered:
@@ -110,7 +112,7 @@ def _chosen_predictions(run: Path) -> Path:
     """The predictions of the best checkpoint; of the latest step while a run has no best one yet."""
     best = run / "best.json"
     if best.is_file():
-        step = json.loads(best.read_text(encoding="utf-8"))["step"]
+        step = _best_step(best)
         chosen = run / "predictions" / f"step-{step:06d}.jsonl"
         if chosen.is_file():
             return chosen
@@ -122,6 +124,13 @@ def _chosen_predictions(run: Path) -> Path:
             hint="give a file of predictions, or a source of pages, whose texts can be corrected",
         )
     return steps[-1]
+
+
+def _best_step(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReviewError(f"it does not say which step is the best: {error!r}", where=str(path)) from error
 
 
 def _gather_predictions(path: Path, reference: str | None) -> Gathered:
@@ -172,12 +181,18 @@ def _gathered(
             hint="predictions and pages are matched by `image`, letter by letter; --reference names the source they were predicted from",
         )
     return Gathered(
-        target=target,
+        # Names of files need not be UTF-8; what SQLite keeps has to be.
+        target=target.encode("utf-8", "backslashreplace").decode("utf-8"),
         title=title,
         folder=folder,
         items=_sorted_items(pages, answers or {}, rule or Normalization()),
         pages={page.name: page for page in pages},
         findings=[*source.findings, *_strays(answers or {}, {page.name for page in pages})],
+        boxes={
+            name: answer.prediction.boxes
+            for name, answer in (answers or {}).items()
+            if answer.prediction.boxes
+        },
     )
 
 
@@ -243,5 +258,5 @@ def _answer(prediction: Prediction, row: Mapping[str, Any]) -> Answer:
     return Answer(
         prediction=prediction,
         mean_logprob=float(value) if is_number and value is not None else None,
-        runaway=any(row.get(key) is True for key in RUNAWAY_KEYS),
+        runaway=prediction.stop == "repetition" or any(row.get(key) is True for key in RUNAWAY_KEYS),
     )

@@ -1,11 +1,11 @@
 """A target → a review that can be served and exported."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ocrtune.errors import ReviewError
-from ocrtune.records import Finding, Page
+from ocrtune.errors import ReviewError, ReviewItemMissing
+from ocrtune.records import Finding, Page, TextBox
 from ocrtune.review.gathering import gather_items
 from ocrtune.review.store import ReviewStore
 
@@ -22,6 +22,7 @@ class Review:
         store: Items and edits.
         pages: Name → page.
         findings: What was odd about the target, and pages left out.
+        boxes: Name → what the model found where.
     """
 
     title: str
@@ -29,6 +30,21 @@ class Review:
     store: ReviewStore
     pages: Mapping[str, Page]
     findings: Sequence[Finding]
+    boxes: Mapping[str, Sequence[TextBox]] = field(default_factory=dict)
+
+    def page_of(self, name: str) -> Page:
+        """The page of an item.
+
+        Raises:
+            ReviewItemMissing: Another process has brought it in since this one began.
+        """
+        if name not in self.pages:
+            raise ReviewItemMissing(
+                f"the page {name!r} came after this review was opened",
+                where=str(self.store.path),
+                hint="open it again",
+            )
+        return self.pages[name]
 
 
 def open_review(target: str, *, reference: str | None = None, folder: Path | None = None) -> Review:
@@ -60,5 +76,20 @@ def open_review(target: str, *, reference: str | None = None, folder: Path | Non
         folder=place,
         store=store,
         pages=gathered.pages,
-        findings=gathered.findings,
+        findings=[*gathered.findings, *_outdated(store)],
+        boxes=gathered.boxes,
     )
+
+
+def _outdated(store: ReviewStore) -> Iterator[Finding]:
+    """Pages that somebody reviewed, and whose text in the source is another than it was then."""
+    names = store.find_outdated()
+    if names:
+        yield Finding(
+            code="review-outdated",
+            severity="warning",
+            message="the source has another text of a page than when it was reviewed; what the reviewer left is kept",
+            where=names[0],
+            hint="the page in the browser shows both: take over what is right",
+            count=len(names),
+        )

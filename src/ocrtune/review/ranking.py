@@ -81,6 +81,8 @@ def _doubt_by_reference(reference: str, answer: Answer, rule: Normalization) -> 
 
 
 def _runaway_reason(answer: Answer) -> str:
+    if answer.prediction.stop == "repetition":
+        return "stopped in a loop"
     return "cut off" if answer.prediction.truncated else f"ran away, over {RUNAWAY_FACTOR}×"
 
 

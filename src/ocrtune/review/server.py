@@ -14,6 +14,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ocrtune.errors import OcrtuneError, ReviewError, ReviewItemMissing
+from ocrtune.records import TextBox
+from ocrtune.reports.wording import show_controls
 from ocrtune.review.differences import differences
 from ocrtune.review.exporting import Rows, export_review
 from ocrtune.review.guard import Guard
@@ -135,8 +137,8 @@ class _Routes:
     def review(self) -> dict[str, Any]:
         last, _ = self._store.changes_since(0)
         return {
-            "title": self._review.title,
-            "folder": str(self._review.folder),
+            "title": show_controls(self._review.title),
+            "folder": show_controls(str(self._review.folder)),
             "start": self._start,
             "last_edit": last,
             "counts": self._store.count_states(),
@@ -158,12 +160,14 @@ class _Routes:
         item = self._store.read_item(number)
         return {
             **item.as_dict(),
-            "where": self._review.pages[item.name].where,
+            "where": show_controls(self._review.page_of(item.name).where),
             "images": self._pictures.sizes(item.name),
+            "boxes": [_box(box) for box in self._review.boxes.get(item.name, ())],
         }
 
     def image(self, number: int, place: int, detail: Detail = "view") -> Response:
-        picture = self._pictures.draw(self._store.read_item(number).name, place, detail)
+        name = self._review.page_of(self._store.read_item(number).name).name
+        picture = self._pictures.draw(name, place, detail)
         return Response(picture.content, media_type=picture.media_type, headers={"cache-control": _FOREVER})
 
     def history(self, number: int) -> list[dict[str, Any]]:
@@ -209,7 +213,9 @@ class _Routes:
                 hint="a name such as corrected-1.jsonl, without folders",
             )
         exported = export_review(self._review, self._review.folder / name, rows=rows)
-        return {**exported.as_dict(), "told": exported.told}
+        files = {"manifest": exported.manifest, "changes": exported.changes}
+        shown = {name: show_controls(str(path)) for name, path in files.items()}
+        return {**exported.as_dict(), **shown, "told": exported.told}
 
     def _answer(self, outcome: Outcome) -> Response:
         """200 for what was done; 409, with what the item is now, where somebody else was faster."""
@@ -222,6 +228,10 @@ class _Routes:
         return JSONResponse(content, 200 if outcome.accepted else 409)
 
 
+def _box(box: TextBox) -> dict[str, Any]:
+    return {"box": box.box, "label": ": ".join(filter(None, (box.label, box.text)))}
+
+
 def _free_name(folder: Path) -> str:
     number = 1
     while any((folder / f"corrected-{number}{suffix}").exists() for suffix in (".jsonl", ".changes.jsonl")):
@@ -231,7 +241,8 @@ def _free_name(folder: Path) -> str:
 
 def _tell(status: int, _request: Request, error: Exception) -> Response:
     assert isinstance(error, OcrtuneError)
-    told = {"code": error.code, "message": error.message, "where": error.where, "hint": error.hint}
+    words = {"message": error.message, "where": error.where, "hint": error.hint}
+    told = {"code": error.code, **{name: show_controls(word) for name, word in words.items()}}
     return JSONResponse({"error": told}, status)
 
 

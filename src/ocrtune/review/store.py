@@ -105,6 +105,15 @@ class ReviewStore:
             rows = connection.execute(f"SELECT {_ITEM} FROM items WHERE present ORDER BY place")
             return [Item(**row) for row in rows]
 
+    def find_outdated(self) -> list[str]:
+        """Names of items that somebody changed or marked, and whose source has another text since."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT name FROM items WHERE present AND version > 0"
+                " AND start IS NOT coalesce(reference, prediction) ORDER BY place"
+            )
+            return [name for (name,) in rows]
+
     def find_items(self, *, state: str = "", search: str = "", order: Order = "worst") -> list[int]:
         """The numbers of items, in their order.
 

@@ -20,6 +20,7 @@ class TrainingResult:
         num_validation_pages: Pages held out and decoded.
         num_skipped: Pages skipped; each is listed in `skipped.jsonl`.
         skipped_by_reason: How many of them by the code of the reason.
+        num_processes: Processes that learned together.
     """
 
     run: Path
@@ -33,6 +34,7 @@ class TrainingResult:
     num_validation_pages: int
     num_skipped: int
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
+    num_processes: int = 1
 
     def as_dict(self) -> dict[str, object]:
         """The result for `--json` and `summary.json`."""
@@ -48,4 +50,5 @@ class TrainingResult:
             "validation_pages": self.num_validation_pages,
             "skipped": self.num_skipped,
             "skipped_by_reason": self.skipped_by_reason,
+            "processes": self.num_processes,
         }

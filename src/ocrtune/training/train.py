@@ -49,6 +49,7 @@ from ocrtune.training.logs import RunLog, Screen
 from ocrtune.training.processes import join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
+from ocrtune.training.versions import read_versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ def train(config: Config) -> TrainingResult:
     plan.folder.write_json("findings.json", [finding.as_dict() for finding in findings])
     plan.folder.start_skipped(data.skipped, goes_on=config.run.resume and data.steps is not None)
     plan.folder.write_json("precision.json", plan.policy.as_dict())
+    plan.folder.write_json("versions.json", read_versions())
     _say_mixture(data)
     set_seed(config.run.seed)
     tuned = tune_model(plan)
@@ -256,6 +258,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         num_validation_pages=len(data.validation),
         num_skipped=len(skipped),
         skipped_by_reason=count_reasons(row["code"] for row in skipped),
+        num_processes=PartialState().num_processes,
     )
     folder.write_json(
         folder.best.name,

@@ -17,6 +17,7 @@ const SINGLE = {
   "=": "larger",
   "-": "smaller",
   0: "fit",
+  b: "boxes",
   "/": "search",
   "?": "help",
 };

@@ -6,11 +6,12 @@ import { drawEdits } from "./history.js";
 import { listenForKeys } from "./keys.js";
 import { List } from "./list.js";
 import { Outbox } from "./outbox.js";
-import { drawReadings } from "./readings.js";
+import { drawReadings, setStale } from "./readings.js";
 import { Viewer } from "./viewer.js";
 import { WORDS, at, find, named, reviewer, toast } from "./words.js";
 
 const COMPARE_AFTER_MS = 150;
+const COMPARE_AGAIN_MS = 2000;
 const SAVE_AFTER_MS = 1200;
 const LOOK_EVERY_MS = 3000;
 const RESTORE_MS = 2000;
@@ -22,6 +23,7 @@ const mine = []; // numbers of pages changed here, latest last
 let review, list, outbox, viewer;
 let current = null; // { number, item, version, state, imagePlace, shown: what the editor was given }
 let compareTimer, saveTimer, lastEdit = 0, turn = 0;
+let undoing = false;
 let loading = false; // nothing is typed into or said of a page that nobody has seen yet
 
 // ---- one page ----
@@ -105,6 +107,7 @@ function onType() {
   clearTimeout(compareTimer);
   clearTimeout(saveTimer);
   compareTimer = setTimeout(compare, COMPARE_AFTER_MS);
+  setStale(find("readings"));
   if (conflicts.has(current.number)) return;
   const { number, version, state } = current;
   if (isTyped()) outbox.keep({ key: newKey(), number, version, text: editor.value, state, reviewer: reviewer() });
@@ -140,27 +143,44 @@ async function compare() {
     const ordered = Object.fromEntries(Object.entries({ theirs, prediction: read, reference: wanted, ...others }).filter(([, spans]) => spans));
     drawReadings(find("readings"), number, ordered, { theirs: `Text of ${named(conflict?.item.reviewer)}`, start: "At the start" }, take);
   } catch (error) {
-    if (!(error instanceof Refused)) return; // the server is away; saving tells
-    toast(error.message);
+    if (error instanceof Refused) return toast(error.message);
+    // The server is away; saving tells.
+    if (current.number !== number || editor.value !== text) return;
+    clearTimeout(compareTimer);
+    compareTimer = setTimeout(compare, COMPARE_AGAIN_MS);
   }
 }
 
 async function undo() {
+  if (undoing) return; // a second one would take back another edit before anybody has seen the first
+  undoing = true;
+  try {
+    await undoLast();
+  } finally {
+    undoing = false;
+  }
+}
+
+async function undoLast() {
   const number = mine.pop() ?? current?.number;
   if (!number) return;
   if (conflicts.has(number)) return toast("Decide first which text is to stay.");
   if (isTyped() && current.number === number) save();
   await outbox.sending.get(number);
   if (current.number !== number) await show(number);
+  if (current.number !== number) return mine.push(number); // it could not be shown
+  const seen = editor.value;
+  // What was typed while the server was away stays: its save tells that the page has changed.
+  const shows = () => current.number !== number || editor.value === seen;
   try {
-    const outcome = await post(`/api/items/${number}/undo`, { key: newKey(), version: current.version, reviewer: reviewer() });
+    const outcome = await outbox.insist(`/api/items/${number}/undo`, { key: newKey(), version: current.version, reviewer: reviewer() });
     if (mine.at(-1) === number) mine.pop(); // the save above
-    adopt(outcome.item);
+    if (shows()) adopt(outcome.item);
     onSavedCounts(outcome.counts);
     list.update(asEntry(outcome.item));
   } catch (error) {
     if (error instanceof Refused && error.body?.item) {
-      adopt(error.body.item);
+      if (shows()) adopt(error.body.item);
       toast(`${named(error.body.item.reviewer)} changed this page meanwhile; nothing was undone.`);
     } else toast(error.message);
   }
@@ -284,6 +304,10 @@ function drawPicture() {
   find("image-place").textContent = `${imagePlace + 1} of ${item.images.length}`;
   if (size) viewer.show(size, (detail) => address(number, imagePlace, detail));
   else viewer.clear();
+  // Boxes are of pages with one image: of several nobody knows which one a box is on.
+  const found = size && item.images.length === 1 ? (item.boxes ?? []) : [];
+  viewer.drawBoxes(found);
+  find("boxes-toggle").hidden = !found.length;
 }
 
 const address = (number, place, detail) => `/api/items/${number}/images/${place}?detail=${detail}&start=${review.start}`;
@@ -291,6 +315,12 @@ const address = (number, place, detail) => `/api/items/${number}/images/${place}
 function prefetch() {
   const next = list.beside(1);
   if (next) new Image().src = address(next, 0, "view");
+}
+
+function toggleBoxes() {
+  const shown = find("boxes-toggle").getAttribute("aria-pressed") !== "true";
+  find("boxes-toggle").setAttribute("aria-pressed", String(shown));
+  find("boxes").style.display = shown ? "" : "none";
 }
 
 function turnImage(step) {
@@ -346,6 +376,7 @@ function connect() {
   onClick("before", () => show(list.beside(-1)));
   onClick("after", () => show(list.beside(1)));
   onClick("undo", undo);
+  onClick("boxes-toggle", toggleBoxes);
   onClick("zoom-in", () => viewer.larger());
   onClick("zoom-out", () => viewer.smaller());
   onClick("zoom-fit", () => viewer.fit());
@@ -396,6 +427,7 @@ const actions = {
   larger: () => viewer.larger(),
   smaller: () => viewer.smaller(),
   fit: () => viewer.fit(),
+  boxes: toggleBoxes,
   search: () => find("search").focus(),
   help: showHelp,
   save: () => isTyped() && !conflicts.has(current.number) && save(),
@@ -406,7 +438,7 @@ async function start() {
   lastEdit = review.last_edit;
   document.title = `${review.title} · ocrtune review`;
   find("title").textContent = review.title;
-  viewer = new Viewer(find("viewport"), find("picture"), find("zoom"), (shape) => (find("main").dataset.shape = shape));
+  viewer = new Viewer(find("viewport"), find("picture"), find("boxes"), find("zoom"), (shape) => (find("main").dataset.shape = shape));
   outbox = new Outbox(review.folder, reviewer, { saved: onSaved, refused: onRefused, failed: onFailed, changed: drawSaving });
   list = new List(find("rows"), find("spacer"), find("no-rows"), (number) => {
     openList(false);

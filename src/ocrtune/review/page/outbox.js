@@ -96,6 +96,24 @@ export class Outbox {
     }
   }
 
+  // Sent again until the server answers; body has a key, so that it is done once. What it refuses is thrown.
+  async insist(path, body) {
+    for (let pause = FIRST_WAIT_MS; ; pause = Math.min(2 * pause, LONGEST_WAIT_MS)) {
+      try {
+        const outcome = await post(path, body);
+        this.tell("");
+        return outcome;
+      } catch (error) {
+        if (error instanceof Refused && error.status !== 403 && error.status < 500) {
+          this.tell("");
+          throw error;
+        }
+        this.tell(error.status === 403 ? "closed" : "retrying");
+        await wait(pause);
+      }
+    }
+  }
+
   tell(trouble) {
     this.trouble = trouble;
     this.handlers.changed();

@@ -18,6 +18,14 @@ export function drawReadings(box, number, spans, names, take) {
   }
 }
 
+// What is shown is of a text that was typed on: it is said to be, until the new differences have come.
+export function setStale(box) {
+  for (const row of box.querySelectorAll(".reading")) {
+    row.dataset.stale = "";
+    row.querySelector(".reading-head .soft").textContent = "comparing…";
+  }
+}
+
 function drawReading(name, reading, spans, take) {
   const count = spans.filter(([kind]) => kind !== "equal").length;
   const row = element("div", "reading");

@@ -3,12 +3,14 @@
 const MOST_ENLARGED = 2.4; // a small line is not blown up to the whole window
 const LARGEST = 12;
 const STEP = 1.3;
+const SVG = "http://www.w3.org/2000/svg";
 const LINE_SHAPE = 2.2; // wider than this many times its height, a picture is a line
 
 export class Viewer {
-  constructor(viewport, image, zoom, onShape) {
+  constructor(viewport, image, boxes, zoom, onShape) {
     this.viewport = viewport;
     this.image = image;
+    this.boxes = boxes;
     this.zoom = zoom;
     this.onShape = onShape;
     this.size = null;
@@ -39,8 +41,15 @@ export class Viewer {
     this.fit();
   }
 
+  // found: [{ box: [left, top, right, bottom] in pixels, label }] of the picture shown; it moves with it.
+  drawBoxes(found) {
+    this.boxes.replaceChildren(...found.map(drawBox));
+    if (this.size) this.boxes.setAttribute("viewBox", `0 0 ${this.size[0]} ${this.size[1]}`);
+  }
+
   clear() {
     this.size = null;
+    this.boxes.replaceChildren();
     this.image.removeAttribute("src");
     this.image.style.visibility = "hidden";
   }
@@ -86,7 +95,9 @@ export class Viewer {
     // A corner of the picture always stays in sight.
     this.x = Math.max(60 - width, Math.min(this.x, clientWidth - 60));
     this.y = Math.max(40 - height, Math.min(this.y, clientHeight - 40));
-    Object.assign(this.image.style, { width: `${width}px`, height: `${height}px`, transform: `translate(${this.x}px, ${this.y}px)` });
+    const placed = { width: `${width}px`, height: `${height}px`, transform: `translate(${this.x}px, ${this.y}px)` };
+    Object.assign(this.image.style, placed);
+    Object.assign(this.boxes.style, placed);
     this.zoom.textContent = this.fitted ? "fit" : `${Math.round(this.scale * 100)} %`;
     const shown = Math.max(width, height) * devicePixelRatio;
     if (this.detail === "view" && Math.max(...this.size) > 2000 && shown > 2000) {
@@ -145,4 +156,12 @@ export class Viewer {
   smaller() {
     this.zoomBy(1 / STEP);
   }
+}
+
+function drawBox({ box: [left, top, right, bottom], label }) {
+  const rectangle = document.createElementNS(SVG, "rect");
+  const sides = { x: left, y: top, width: right - left, height: bottom - top };
+  for (const [name, value] of Object.entries(sides)) rectangle.setAttribute(name, value);
+  if (label) rectangle.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: label }));
+  return rectangle;
 }
