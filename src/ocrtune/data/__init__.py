@@ -5,10 +5,10 @@ from ocrtune.data.checks import (
     check_dataset,
     check_page,
     check_splits,
-    examine_dataset,
     find_near_leaks,
 )
 from ocrtune.data.codes import CODES, check_codes, severities
+from ocrtune.data.collecting import examine_pages
 from ocrtune.data.examples import build_example, build_examples, control_tokens, find_prompt
 from ocrtune.data.fingerprints import find_near_duplicates
 from ocrtune.data.gathering import gather_findings
@@ -38,7 +38,7 @@ __all__ = [
     "check_table",
     "check_uri",
     "control_tokens",
-    "examine_dataset",
+    "examine_pages",
     "find_near_duplicates",
     "find_near_leaks",
     "find_prompt",

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ocrtune.data.budget import Budget
-from ocrtune.data.collecting import collect_facts
+from ocrtune.data.collecting import collect_facts, examine_pages
 from ocrtune.data.facts import Collected, Rules, check_contents
 from ocrtune.data.fingerprints import Indices
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.pictures import check_images
-from ocrtune.data.repeats import gather_leaks, gather_near_leaks, gather_repeats, pages_shown_in
+from ocrtune.data.repeats import gather_leaks, gather_near_leaks, pages_shown_in
 from ocrtune.data.splits import Splits
 from ocrtune.families import Family
 from ocrtune.records import Finding, Page
@@ -50,33 +52,6 @@ def check_dataset(
     Raises:
         SourceError: The journal is one of another check.
     """
-    facts = examine_dataset(
-        pages,
-        family,
-        prompt=prompt,
-        normalization=normalization,
-        open_images=open_images,
-        workers=workers,
-        budget=budget,
-        journal=journal,
-        json_target=json_target,
-    )
-    return facts.gathered.findings()
-
-
-def examine_dataset(
-    pages: Sequence[Page],
-    family: Family | None = None,
-    *,
-    prompt: str | None = None,
-    normalization: Normalization | None = None,
-    open_images: bool = True,
-    workers: int | None = None,
-    budget: Budget | None = None,
-    journal: Path | None = None,
-    json_target: JsonTarget | None = None,
-) -> Collected:
-    """What `check_dataset` tells, with the facts by which pages are compared with those of another part."""
     rules = Rules(
         family=family,
         prompt=prompt,
@@ -87,10 +62,9 @@ def examine_dataset(
         keyed=journal is not None,
     )
     kept = None if journal is None else Journal(journal, str(rules))
-    facts = collect_facts(pages, rules, workers=workers, journal=kept)
-    gather_repeats(pages, facts, facts.gathered)
+    facts = examine_pages(pages, rules, workers=workers, journal=kept)
     facts.gathered.add_all(facts.vocabulary.findings())
-    return facts
+    return facts.gathered.findings()
 
 
 def check_page(
@@ -132,6 +106,8 @@ def check_splits(splits: Splits, *, workers: int | None = None) -> SplitsCheck:
     Files are compared by content and not opened; one that cannot be read is left to `check_dataset`. Pages that only look
     alike are found by `find_near_leaks`.
     """
+    if not len(splits.validation) and not len(splits.test):
+        return SplitsCheck(findings=[], leaked=np.empty(0, dtype=np.int64))
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     rules = Rules(looking="files")
     facts = {name: collect_facts(pages, rules, workers=workers) for name, pages in parts.items()}
@@ -142,7 +118,7 @@ def check_splits(splits: Splits, *, workers: int | None = None) -> SplitsCheck:
 
 
 def find_near_leaks(parts: Mapping[str, Sequence[Page]], facts: Mapping[str, Collected]) -> list[Finding]:
-    """Pages of a part that look like some of one before it; the facts are those of `examine_dataset` with open images."""
+    """Pages of a part that look like some of one before it; the facts are those of `examine_pages` with open images."""
     gathered = Gatherer()
     gather_near_leaks(parts, facts, gathered)
     return gathered.findings()

@@ -12,6 +12,7 @@ from multiprocessing import get_context, parent_process
 
 from ocrtune.data.facts import Chunk, Collected, Rules, fail_page, join_chunks, key_of, look_at_pages
 from ocrtune.data.journal import Journal
+from ocrtune.data.repeats import gather_repeats
 from ocrtune.progress import say, track
 from ocrtune.records import Finding, Page
 
@@ -50,6 +51,20 @@ def collect_facts(
     finally:
         looking.close()
     return collected
+
+
+def examine_pages(
+    pages: Sequence[Page],
+    rules: Rules,
+    *,
+    workers: int | None = None,
+    journal: Journal | None = None,
+    part: str = "pages",
+) -> Collected:
+    """What `collect_facts` keeps, with what the pages share among the findings; the arguments are the same."""
+    facts = collect_facts(pages, rules, workers=workers, journal=journal, part=part)
+    gather_repeats(pages, facts, facts.gathered)
+    return facts
 
 
 def count_cores() -> int:

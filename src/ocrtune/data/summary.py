@@ -10,12 +10,12 @@ import numpy as np
 from ocrtune.data.baseline import Baseline
 from ocrtune.data.budget import Budget
 from ocrtune.data.codes import severities
-from ocrtune.data.collecting import collect_facts
+from ocrtune.data.collecting import collect_facts, examine_pages
 from ocrtune.data.facts import NO_COUNT, Collected, Rules
 from ocrtune.data.gathering import Gatherer
 from ocrtune.data.journal import Journal
 from ocrtune.data.json_targets import JsonTarget
-from ocrtune.data.repeats import gather_leaks, gather_repeats, same_pages
+from ocrtune.data.repeats import gather_leaks, same_pages
 from ocrtune.data.statistics import DatasetStatistics, join_vocabularies, joined, measure
 from ocrtune.data.streams import read_some
 from ocrtune.families import Family
@@ -141,8 +141,7 @@ def check_uri(
     parts = {part: source.pages for part, source in sources.items()}
     facts: dict[str, Collected] = {}
     for part, pages in parts.items():
-        facts[part] = collect_facts(pages, rules, workers=workers, journal=kept, part=part)
-        gather_repeats(pages, facts[part], facts[part].gathered)
+        facts[part] = examine_pages(pages, rules, workers=workers, journal=kept, part=part)
         gathered.merge(facts[part].gathered)
     gathered.add_all(join_vocabularies(list(facts.values())).findings())
     gather_leaks(parts, facts if open_images else _facts_of_files(parts, workers), gathered)

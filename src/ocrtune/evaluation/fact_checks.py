@@ -15,6 +15,7 @@ from rapidfuzz import fuzz
 from ocrtune.evaluation.formulas import find_formulas, tokens_of
 from ocrtune.evaluation.table_grid import Grid, GridCell
 from ocrtune.evaluation.table_markup import find_tables
+from ocrtune.text import shorten
 
 FACT_TYPES = ("present", "absent", "order", "table", "math", "baseline")
 """What can be checked; other types are told and left out."""
@@ -266,7 +267,7 @@ def _num_repeats(text: str, length: int) -> int:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+    return repr(shorten(text, _MOST_SHOWN))
 
 
 _CHECKS: Mapping[str, Callable[[Fact, str], str]] = MappingProxyType(

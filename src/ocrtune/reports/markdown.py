@@ -8,6 +8,7 @@ from ocrtune.reports.explaining import explain_runaways, tell_intervals, tell_ve
 from ocrtune.reports.records import Report, ReportPage
 from ocrtune.reports.summary_text import loss_of, lost_pages, with_interval, worst_pages
 from ocrtune.reports.wording import format_count, format_percent, format_points, show_controls, show_glyph
+from ocrtune.text import shorten
 
 MOST_PAGES = 10
 MOST_CONFUSIONS = 12
@@ -143,8 +144,8 @@ def _pages(heading: str, pages: Sequence[ReportPage], report: Report) -> str:
             [
                 plain(page.name),
                 rates,
-                plain(_short(page.reference)),
-                plain(_short(page.readings[-1].text)) or "–",
+                plain(shorten(page.reference, MOST_TEXT)),
+                plain(shorten(page.readings[-1].text, MOST_TEXT)) or "–",
             ]
         )
     head = ["page", "CER", "reference", plain(report.sides[-1])]
@@ -159,7 +160,3 @@ def _finding_part(report: Report) -> Iterator[str]:
     ]
     if found:
         yield "\n".join(found)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"

@@ -16,14 +16,14 @@ from ocrtune.data import (
     Splits,
     check_page,
     check_splits,
-    examine_dataset,
+    examine_pages,
     find_near_leaks,
     gather_findings,
     split_by_document,
 )
 from ocrtune.data.codes import severities
 from ocrtune.data.examples import ExampleMaker
-from ocrtune.data.facts import Collected
+from ocrtune.data.facts import Collected, Rules
 from ocrtune.data.held_out import NotHeldOut, held_out_source, spread
 from ocrtune.data.json_targets import JsonTarget
 from ocrtune.data.mixed_stream import open_data_stream
@@ -399,14 +399,14 @@ class _Rules:
     open_images: bool
 
     def examine_all(self, pages: Sequence[Page]) -> Collected:
-        return examine_dataset(
-            pages,
-            self.recipe.family,
+        rules = Rules(
+            family=self.recipe.family,
             prompt=self.recipe.prompt,
             normalization=self.recipe.normalization,
-            open_images=self.open_images,
+            looking="pixels" if self.open_images else "texts",
             json_target=self.json_target,
         )
+        return examine_pages(pages, rules)
 
     def check_one(self, page: Page) -> list[Finding]:
         return check_page(
