@@ -1,48 +1,53 @@
-"""The tables of README.md and of the model card, made from the JSON files beside this module.
+"""The tables of README.md, of the model card and of `docs/speed.md`, made from the JSON files beside this module.
 
 Run it with `python benchmarks/tables.py`; it rewrites the region between `<!-- numbers: … -->` and
-`<!-- /numbers -->` of each. A test finds numbers that stand there and not in the JSON.
+`<!-- /numbers -->` of each, and the pictures of `docs/speed.md`. A test finds numbers that stand there and not in the JSON.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import speed_page
+from markdown_tables import table
 from ocrtune.errors import OcrtuneError
 from ocrtune.sources import write_text_atomically
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 MODEL_CARD = HERE.parent / "pretraining" / "README.md"
+SPEED_PAGE = HERE.parent / "docs" / "speed.md"
 BYTES_OF_A_LEARNING_PARAMETER = 16
 """In fp32: weight, gradient, and two moments."""
 
 RATES = ("cer", "cer_median", "wer", "runaway_rate")
 RATE_HEADS = ("CER", "median line", "WER", "runaway")
 
-REGION = re.compile(r"(<!-- numbers:[^\n]*-->\n).*?(<!-- /numbers -->)", re.DOTALL)
-
 
 def main() -> None:
     for page, region in ((README, numbers()), (MODEL_CARD, card_numbers())):
         write_text_atomically(page, with_numbers(page.read_text(encoding="utf-8"), region))
+    write_text_atomically(SPEED_PAGE, with_speed(SPEED_PAGE.read_text(encoding="utf-8")))
+    for name, picture in speed_pictures().items():
+        write_text_atomically(SPEED_PAGE.with_name(name), picture)
 
 
-def with_numbers(page: str, region: str) -> str:
-    """`page` with `region` between the two marks.
+def with_numbers(page: str, region: str, name: str = "") -> str:
+    """`page` with `region` between the two marks, of several regions those that begin with the name.
 
     Raises:
         OcrtuneError: The marks are not there, or more than once.
     """
-    found = REGION.findall(page)
+    marks = re.compile(rf"(<!-- numbers: ?{re.escape(name)}[^\n]*-->\n).*?(<!-- /numbers -->)", re.DOTALL)
+    found = marks.findall(page)
     if len(found) != 1:
         raise OcrtuneError(
             f"{len(found)} regions for numbers",
             hint="put `<!-- numbers: … -->` and `<!-- /numbers -->` around the place, once",
         )
-    return REGION.sub(lambda match: f"{match[1]}{region}{match[2]}", page)
+    return marks.sub(lambda match: f"{match[1]}{region}{match[2]}", page)
 
 
 def numbers() -> str:
@@ -50,6 +55,7 @@ def numbers() -> str:
     parts = (
         demo_part(read("demo")),
         tuning_part(read("tuning_methods")),
+        speed_page.readme_part(read("speed")),
         training_part(read("training_step")),
         encoding_part(read("encode")),
         synth_part(read("synth")),
@@ -65,6 +71,29 @@ def numbers() -> str:
 def card_numbers() -> str:
     """The same of the model card."""
     return "\n" + base_part(read("base_model")) + "\n"
+
+
+def with_speed(page: str) -> str:
+    """`docs/speed.md` with its tables."""
+    result = read("speed")
+    parts = {
+        "facts": speed_page.facts_part,
+        "goals": speed_page.goals_part,
+        "ways": speed_page.ways_part,
+        "bounds": speed_page.bounds_part,
+    }
+    for name, part in parts.items():
+        page = with_numbers(page, f"\n{part(result)}\n", name)
+    return page
+
+
+def speed_pictures() -> dict[str, str]:
+    """The pictures of `docs/speed.md`, by name of the file."""
+    result = read("speed")
+    return {
+        "speed-ablation.svg": speed_page.ablation_picture(result),
+        "speed-growth.svg": speed_page.growth_picture(result),
+    }
 
 
 def read(name: str) -> dict[str, Any]:
@@ -238,12 +267,6 @@ def synth_part(result: Mapping[str, Any]) -> str:
 time goes.
 
 {table(heads, rows, left=2)}"""
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
-    """A Markdown table; columns from the one numbered `left` on hold numbers and stand right."""
-    rule = ["---" if index < left else "--:" for index in range(len(heads))]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (heads, rule, *rows))
 
 
 if __name__ == "__main__":

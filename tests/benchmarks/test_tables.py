@@ -34,6 +34,20 @@ def test_the_numbers_of_a_page_are_those_of_the_json_files(name, region):
     assert tables.with_numbers(page, region()) == page, "run `python benchmarks/tables.py`"
 
 
+def test_the_numbers_and_pictures_of_the_speed_page_are_those_of_the_json_file():
+    docs = ROOT / "docs"
+    page = (docs / "speed.md").read_text(encoding="utf-8")
+    assert tables.with_speed(page) == page, "run `python benchmarks/tables.py`"
+    for name, picture in tables.speed_pictures().items():
+        assert (docs / name).read_text(encoding="utf-8") == picture, "run `python benchmarks/tables.py`"
+
+
+def test_of_several_regions_the_one_of_the_name_is_written():
+    page = "<!-- numbers: one -->\nold\n<!-- /numbers -->\n<!-- numbers: two -->\nold\n<!-- /numbers -->\n"
+    written = tables.with_numbers(page, "new\n", "two")
+    assert written == page.replace("two -->\nold", "two -->\nnew")
+
+
 def test_only_the_region_between_the_marks_is_written():
     page = "before\n<!-- numbers: of old -->\n1 \\1\n<!-- /numbers -->\nafter\n"
     written = tables.with_numbers(page, "2 \\1\n")
