@@ -64,6 +64,7 @@ def numbers() -> str:
         million_part(read("million_rows")),
         evaluation_part(read("evaluate")),
         report_part(read("report")),
+        full_size_part(read("full_size")),
     )
     return "\n" + "\n".join(parts) + "\n"
 
@@ -223,6 +224,35 @@ def report_part(result: Mapping[str, Any]) -> str:
     return f"""**A report of {result["pages"]:,} pages** (`python benchmarks/report.py`) with two readings of each, opened from disk in Chromium.
 
 {table(heads, rows, left=1)}"""
+
+
+def full_size_part(result: Mapping[str, Any]) -> str:
+    """The phases of a fine-tuning of the true size."""
+    phases = {phase["name"]: phase for phase in result["phases"]}
+    page = phases["vision features"]
+    rows = [
+        (
+            name,
+            told_seconds(phase["seconds"]),
+            f"{phase['memory']['peak_resident'] / 1e9:.1f}",
+            f"{phase['memory']['peak_anon'] / 1e9:.1f}",
+        )
+        for name, phase in phases.items()
+    ]
+    heads = ("phase", "s", "GB at most", "without mapped files")
+    return f"""**The true size** (`python benchmarks/full_size.py`), a random checkpoint of DeepSeek-OCR's {result["parameters"]:,} parameters in bf16,
+LoRA on the decoder in bf16, {result["threads"]} CPU threads; an A4 page of {page["image_tokens"]} image tokens and {page["targets"]} targets a step. Each phase is a process of its own; the system takes
+pages of mapped files back when it needs memory. Others worked on the machine: the JSON has processor time too.
+
+{table(heads, rows, left=2)}"""
+
+
+def told_seconds(parts: Mapping[str, float]) -> str:
+    """The seconds of a phase's parts; of one part, without its name."""
+    told = {name.replace("_", " "): seconds for name, seconds in parts.items() if name != "first_read"}
+    if len(told) == 1:
+        return f"{next(iter(told.values())):.1f}"
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in told.items())
 
 
 def streaming_part(result: Mapping[str, Any]) -> str:

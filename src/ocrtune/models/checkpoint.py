@@ -30,7 +30,7 @@ from ocrtune.inputs.recipe import CARD_FILE, InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.models.classes import OcrModel
 from ocrtune.models.configs import read_family
-from ocrtune.models.load import load_model
+from ocrtune.models.load import load_model, restore_weights
 from ocrtune.models.locate import locate_model
 from ocrtune.models.precision import (
     Dtype,
@@ -263,7 +263,7 @@ def restore_learned(model: OcrModel, folder: Path) -> None:
             f"a checkpoint of {card.inputs.family.title} does not fit {model.family.title}", where=str(folder)
         )
     if not card.needs_base:
-        model.load_state_dict(load_model(folder, family=model.family.name).state_dict())
+        restore_weights(model, folder)
         return
     learned = _read_tensors(folder / LEARNED_FILE)
     parameters = {name: model.get_parameter(name) for name in learning_names(model)}

@@ -1,19 +1,20 @@
 """Weights in memory: a model of any family from a folder, checked name by name before it is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import BitsAndBytesConfig, PreTrainedConfig
-from transformers.utils import logging
+from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedConfig
+from transformers.utils import GENERATION_CONFIG_NAME, logging
 
 from ocrtune.errors import CheckpointError
 from ocrtune.models.classes import MODEL_CLASSES, OcrModel
-from ocrtune.models.configs import read_config, read_family
+from ocrtune.models.configs import CONFIG_FILE, read_config, read_family
 from ocrtune.models.precision import TORCH_DTYPES
-from ocrtune.models.tensors import check_tensors
+from ocrtune.models.tensors import check_tensors, weight_files
+from ocrtune.models.weights import copy_tensors, read_state
 from ocrtune.progress import talk
 
 Experts = Literal["grouped_mm", "eager"]
@@ -30,7 +31,8 @@ def load_model(
 ) -> OcrModel:
     """A model of any family, in eval mode, from a folder in the published or the native layout.
 
-    Nothing is fetched and no code of the folder is run.
+    Nothing is fetched and no code of the folder is run. On the CPU, tensors that the files hold in the model's form
+    and in `dtype` stay mapped; all others are copied once, into their place (`ocrtune.models.weights`).
 
     Args:
         folder: Holds `config.json` and safetensors files, one or several with an index.
@@ -50,19 +52,33 @@ def load_model(
     facts = read_family(folder, family)
     config = read_config(folder, facts)
     model_class = MODEL_CLASSES[facts.native_class]
-    check_tensors(folder, empty_model(config), unused=facts.unused_tensors)
-    with _bar_on_terminals_only():
+    empty = empty_model(config)
+    layout = check_tensors(folder, empty, unused=facts.unused_tensors)
+    options = {"config": config, "dtype": TORCH_DTYPES[dtype], "experts_implementation": experts}
+    if quantization is not None:
+        # Weights are packed on their device while they are read, and cannot be moved afterwards.
+        return _quantized(model_class, folder, device, quantization, options)
+    state = read_state(weight_files(folder), layout, empty.state_dict(), TORCH_DTYPES[dtype])
+    # transformers takes over what is there already.
+    with _bar(shown=False):
         model: OcrModel = model_class.from_pretrained(
-            folder,
-            config=config,
-            dtype=TORCH_DTYPES[dtype],
-            experts_implementation=experts,
-            local_files_only=True,
-            use_safetensors=True,
-            **_placement(device, quantization),
+            None, state_dict=state, generation_config=_read_generation_config(folder), **options
         )
-    # Quantised weights are packed on their device while they are read, and cannot be moved afterwards.
-    return model.eval() if quantization else model.to(device).eval()
+    # transformers notes which names it converted, none here, and would write native ones (5.23).
+    model._weight_conversions = None  # noqa: SLF001
+    model.name_or_path = model.config.name_or_path = str(folder)
+    return model.to(device).eval()
+
+
+def restore_weights(model: OcrModel, folder: Path) -> None:
+    """Copy the weights of a folder into a model that has others, in place, whatever the dtypes of the two.
+
+    Raises:
+        CheckpointError: The folder has no weights.
+        TensorMismatch: They are not those of the model.
+    """
+    layout = check_tensors(folder, model, unused=model.family.unused_tensors)
+    copy_tensors(weight_files(folder), layout, model.state_dict())
 
 
 def empty_model(config: PreTrainedConfig) -> OcrModel:
@@ -71,23 +87,46 @@ def empty_model(config: PreTrainedConfig) -> OcrModel:
         return _class_of(config)(config)
 
 
+def _read_generation_config(folder: Path) -> GenerationConfig:
+    """What a folder says about decoding; ocrtune decodes by its own settings, others may not."""
+    if (folder / GENERATION_CONFIG_NAME).is_file():
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return GenerationConfig.from_pretrained(
+        folder, config_file_name=CONFIG_FILE, local_files_only=True, _from_model_config=True
+    )
+
+
+def _quantized(
+    model_class: type[OcrModel],
+    folder: Path,
+    device: str | torch.device,
+    quantization: BitsAndBytesConfig,
+    options: Mapping[str, Any],
+) -> OcrModel:
+    # In a log, the bar would be noise.
+    with _bar(shown=talk().is_terminal):
+        model: OcrModel = model_class.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            quantization_config=quantization,
+            device_map={"": str(device)},
+            **options,
+        )
+    return model.eval()
+
+
 @contextmanager
-def _bar_on_terminals_only() -> Iterator[None]:
-    """In a log, transformers' bar would be noise."""
-    shown = logging.is_progress_bar_enabled() and not talk().is_terminal
-    if shown:
+def _bar(*, shown: bool) -> Iterator[None]:
+    """The bar of transformers, if the user has it on, shown or not."""
+    hides = logging.is_progress_bar_enabled() and not shown
+    if hides:
         logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if hides:
             logging.enable_progress_bar()
-
-
-def _placement(device: str | torch.device, quantization: BitsAndBytesConfig | None) -> dict[str, Any]:
-    if quantization is None:
-        return {}
-    return {"quantization_config": quantization, "device_map": {"": str(device)}}
 
 
 def _class_of(config: PreTrainedConfig) -> type[OcrModel]:

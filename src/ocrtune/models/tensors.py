@@ -8,9 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers.core_model_loading import revert_weight_conversion
 
 from ocrtune.errors import CheckpointError, TensorMismatch
+from ocrtune.models.layout import Layout, assemble, native_layout, published_layout
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -22,8 +22,12 @@ _LISTED = 20
 
 
 def published_tensors(model: Any) -> dict[str, Tensor]:
-    """The tensors of a model under their published names: experts apart, queries, keys and values of CLIP together."""
-    return dict(revert_weight_conversion(model, model.state_dict()))
+    """The tensors of a model under their published names: experts apart, queries, keys and values of CLIP together.
+
+    They are views of the model's own, but for CLIP's, which are joined.
+    """
+    state = model.state_dict()
+    return {name: assemble(pieces, state) for name, pieces in published_layout(model).items()}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -100,27 +104,32 @@ def compare(found: Shapes, wanted: Shapes, *, unused: Sequence[str]) -> Differen
     )
 
 
-def check_tensors(folder: Path, model: Any, *, unused: Sequence[str]) -> None:
+def check_tensors(folder: Path, model: Any, *, unused: Sequence[str]) -> Layout:
     """Compare the headers of a folder's weight files with `model`, which may be on the meta device.
 
     The folder may hold published or native names; the layout that fits better is the one compared with.
 
+    Returns:
+        That layout.
+
     Raises:
         TensorMismatch: They differ; every tensor concerned is in the message.
     """
-    found = read_shapes(weight_files(folder))
-    layouts = (published_tensors(model), model.state_dict())
-    differences = [
-        compare(found, {name: tuple(tensor.shape) for name, tensor in layout.items()}, unused=unused)
-        for layout in layouts
-    ]
-    least = min(differences, key=len)
+    found, state = read_shapes(weight_files(folder)), model.state_dict()
+    published = published_layout(model)
+    layouts = (
+        (published, {name: tuple(assemble(pieces, state).shape) for name, pieces in published.items()}),
+        (native_layout(model), {name: tuple(tensor.shape) for name, tensor in state.items()}),
+    )
+    compared = [(compare(found, shapes, unused=unused), layout) for layout, shapes in layouts]
+    least, layout = min(compared, key=lambda pair: len(pair[0]))
     if len(least):
         raise TensorMismatch(
             _told(least),
             where=str(folder),
             hint="config.json and the weights must be of one model; was the family or the folder mixed up?",
         )
+    return layout
 
 
 def _told(difference: Difference) -> str:
