@@ -165,6 +165,38 @@ the same for all.
 """
 
 
+def vision_part(result: Mapping[str, Any]) -> str:
+    """What SAM costs, ours beside transformers'."""
+    rows = [
+        (
+            f"{result['widths'][row['size']]} wide, {row['views']} of {row['side_px']} px",
+            "forward, backward" if row["learning"] else "forward",
+            *(f"{row['cpu_s'][way]:.2f}" for way in ("eager", "sdpa", "ocrtune")),
+            f"**{row['speedup']['ocrtune']:.2f}×**",
+            f"{row['cpu_s']['eager'] / row['cpu_s']['ocrtune']:.2f}×",
+        )
+        for row in result["rows"]
+    ]
+    peaks = [
+        (
+            {"view": "one view of 1024 px", "page": "a page: that and 6 tiles of 640 px"}[row["what"]],
+            "forward, backward" if row["learning"] else "forward",
+            row["way"],
+            f"{row['mib']:,}",
+        )
+        for row in result["memory"]
+    ]
+    difference = max(row["difference"] for row in result["rows"])
+    heads = ("SAM", "pass", "eager, s", "sdpa, s", "ocrtune, s", "beside sdpa", "beside eager")
+    return f"""**Vision** (`python benchmarks/vision.py`), one CPU thread, processor time: three layers of SAM, {result["layers"]["windows"]} with windows and
+{result["layers"]["global"]} global; `eager` and `sdpa` are transformers' classes. Features differ by {difference:.1g} of the largest.
+
+{table(heads, rows, left=2)}
+Memory that a pass takes beyond the weights, {result["widths"]["mid"]} wide; `checkpointed` keeps the inputs of layers alone:
+
+{table(("views", "pass", "way", "MiB"), peaks, left=3)}"""
+
+
 def encoding_part(result: Mapping[str, Any]) -> str:
     """What encoding a page costs over what no encoder can do without."""
     width, height = result["page_px"]

@@ -12,7 +12,7 @@ from torch import nn
 from ocrtune.families import FAMILIES
 from ocrtune.inputs.layout import num_image_tokens
 from ocrtune.models import load_model
-from ocrtune.models.features import arrange, encode_views
+from ocrtune.models.features import arrange, encode_views, views_per_forward
 
 NEWLINE, SEPARATOR = -1.0, -2.0
 
@@ -112,6 +112,18 @@ class TestEncodeViews:
         assert torch.equal(first[0], third[0])
         assert not torch.equal(first[0], second[0])
 
+    @pytest.mark.parametrize(("tower_learns", "pixels_learn"), [(False, False), (True, False), (False, True)])
+    def test_gradients_are_on_in_the_encoder_exactly_where_somebody_wants_them(
+        self, tower_learns, pixels_learn
+    ):
+        tower, projector = Tower().requires_grad_(tower_learns), nn.Linear(1, 2)
+        seen = []
+        tower.register_forward_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+        stack = self.stacks[0].clone().requires_grad_(pixels_learn)
+        (features,) = encode_views(tower, projector, [stack], chunk_views=None)
+        assert seen == [tower_learns or pixels_learn]
+        assert features.requires_grad
+
     def test_views_get_the_dtype_of_the_encoder(self):
         tower, projector = Tower().to(torch.bfloat16), nn.Linear(1, 2)
         (features,) = encode_views(tower, projector, self.stacks[:1], chunk_views=None)
@@ -127,6 +139,20 @@ def test_a_limit_of_views_changes_no_logits(name, chunk_views):
         whole = model(**golden.batch.native()).logits
         model.vision_chunk_views = chunk_views
         assert torch.allclose(model(**golden.batch.native()).logits, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("device", "side", "dtype", "number"),
+    [
+        ("cpu", 1024, torch.float32, 1),
+        ("cpu", 640, torch.float32, 3),
+        ("cpu", 2048, torch.float32, 1),
+        ("meta", 1024, torch.bfloat16, 21),
+        ("meta", 640, torch.float16, 54),
+    ],
+)
+def test_without_a_limit_bytes_say_how_many_views_go_together(device, side, dtype, number):
+    assert views_per_forward(torch.empty(1, 3, side, side, device=device, dtype=dtype)) == number
 
 
 def test_a_batch_takes_one_forward_for_global_views_and_one_for_tiles():

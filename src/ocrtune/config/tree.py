@@ -295,7 +295,7 @@ class TrainingSection(Section):
         device: `auto`, `cpu`, `cuda` or `mps`.
         gradient_checkpointing: Recompute activations instead of keeping them.
         bucket_by_length: Batches of examples of like length, in random order.
-        vision_chunk_views: Most views in one vision forward; without it all of a batch at once.
+        vision_chunk_views: Most views in one vision forward; without it as many as keep it busy in bounded memory.
         router_loss: Weight of the padding-aware load-balancing loss of the router; 0 for none.
         workers: Processes that encode pages; 0 for none.
         log_every_steps: How often loss and speed are logged.

@@ -23,6 +23,7 @@ from ocrtune.models.attention import prompt_lengths, reference_window_masks
 from ocrtune.models.configs import DeepseekOcrConfig
 from ocrtune.models.features import ImageTensors, arrange, encode_views
 from ocrtune.models.forms import native_images, published_images
+from ocrtune.models.sam import speed_up_sam
 
 NATIVE_IMAGE_KEYS = ("pixel_values", "pixel_values_local", "num_local_patches", "patches_grid")
 """Native keywords that say what the images are."""
@@ -35,10 +36,15 @@ class OcrModel(PreTrainedModel):
     """What every family's class has on top of transformers' own; it stands before that in the class's bases.
 
     Attributes:
-        vision_chunk_views: Most views in one forward of the vision encoder; None for no limit.
+        vision_chunk_views: Most views in one forward of the vision encoder; None for as many as `views_per_forward`
+            says.
     """
 
     vision_chunk_views: int | None = None
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        speed_up_sam(self)
 
     @property
     def family(self) -> Family:

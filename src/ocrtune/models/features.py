@@ -10,6 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ocrtune.models.sam import MLP_FACTOR
+
+MOST_BYTES_ON_CPU, MOST_BYTES = 64 * 2**20, 512 * 2**20
+"""Most bytes of the widest activation of a vision forward."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTensors:
@@ -60,7 +65,7 @@ def encode_views(
         tower: The vision encoder; views are cast to its dtype.
         projector: From the encoder's width to the decoder's.
         stacks: (N, 3, S, S) each; stacks of the same side are encoded together.
-        chunk_views: Most views in one forward; None for no limit.
+        chunk_views: Most views in one forward; None for as many as `views_per_forward` says.
 
     Returns:
         (N, Q·Q, H) for each stack, in order.
@@ -76,10 +81,28 @@ def encode_views(
     return [features[index] for index in range(len(stacks))]
 
 
+def views_per_forward(views: Tensor) -> int:
+    """How many views of a side go through the encoder together, at least one.
+
+    SAM makes of each patch as many numbers as its pixels have, and four times as many inside its MLP: the widest activation.
+    A graphics card takes so many views that it is busy; a processor is so with one, and is slower where memory is
+    allocated for more.
+
+    Args:
+        views: (N, 3, S, S) on the encoder's device and in its dtype.
+    """
+    widest_bytes = views[0].numel() * views.element_size() * MLP_FACTOR
+    most_bytes = MOST_BYTES_ON_CPU if views.device.type == "cpu" else MOST_BYTES
+    return max(1, most_bytes // widest_bytes)
+
+
 def _encode(tower: nn.Module, projector: nn.Module, views: Tensor, chunk_views: int | None) -> Tensor:
     views = views.to(device=next(tower.parameters()).device, dtype=_compute_dtype(tower))
-    chunks = torch.split(views, chunk_views or len(views))
-    encoded = torch.cat([tower(chunk).last_hidden_state for chunk in chunks])
+    chunks = torch.split(views, chunk_views or views_per_forward(views))
+    # Without it frozen layers would be computed as if their activations were to be kept.
+    learns = views.requires_grad or any(parameter.requires_grad for parameter in tower.parameters())
+    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+        encoded = torch.cat([tower(chunk).last_hidden_state for chunk in chunks])
     # A frozen bf16 encoder may stand before a projector that learns in fp32.
     projected: Tensor = projector(encoded.to(_compute_dtype(projector)))
     return projected
