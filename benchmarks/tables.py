@@ -57,6 +57,7 @@ def numbers() -> str:
         tuning_part(read("tuning_methods")),
         speed_page.readme_part(read("speed")),
         training_part(read("training_step")),
+        packing_part(read("packing")),
         encoding_part(read("encode")),
         synth_part(read("synth")),
         streaming_part(read("streaming")),
@@ -195,6 +196,28 @@ def vision_part(result: Mapping[str, Any]) -> str:
 Memory that a pass takes beyond the weights, {result["widths"]["mid"]} wide; `checkpointed` keeps the inputs of layers alone:
 
 {table(("views", "pass", "way", "MiB"), peaks, left=3)}"""
+
+
+def packing_part(result: Mapping[str, Any]) -> str:
+    """What packed rows save the decoder."""
+    rows = [
+        (
+            row["name"],
+            f"{row['forwards_in_an_epoch']}",
+            f"{row['padding']:.0%}",
+            f"{row['most_positions']:,}",
+            f"{row['tokens_per_s']:,}",
+            f"{row['speedup']:.2f}×",
+        )
+        for row in result["rows"]
+    ]
+    heads = ("rows", "forwards", "padding", "most positions", "tokens/s", "speed")
+    filled = ", ".join(f"{row['fill']:.1%} of {row['pack_tokens']:,}" for row in result["fill"])
+    return f"""**Packed rows** (`python benchmarks/packing.py`), one CPU thread, processor time: forward and backward of the decoder on {result["examples"]} lines
+and pages of {result["shortest_tokens"]}–{result["longest_tokens"]:,} tokens, {result["batch_size"]} in a batch, or in rows of {result["pack_tokens"]:,}. Losses of an epoch differ by {result["loss_difference"]:.1g}. Of 3,000 such
+examples rows are full to {filled} tokens.
+
+{table(heads, rows, left=1)}"""
 
 
 def encoding_part(result: Mapping[str, Any]) -> str:

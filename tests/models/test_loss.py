@@ -130,7 +130,8 @@ class TestRouterLoss:
     def test_is_the_number_of_experts_where_one_gets_everything(self):
         logits = torch.zeros((4, 8))
         logits[:, 3] = 50.0
-        assert _imbalance([logits, logits], torch.ones((2, 2)), 1).tolist() == pytest.approx([8.0, 8.0])
+        two_rows = torch.eye(2).repeat_interleave(2, dim=1)
+        assert _imbalance([logits, logits], two_rows, 1).tolist() == pytest.approx([8.0, 8.0])
 
     def test_reaches_the_router(self):
         model = load_model(read_golden("deepseek_ocr").folder)

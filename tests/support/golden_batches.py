@@ -29,6 +29,7 @@ class GoldenBatch:
 
     family: Family
     folder: Path
+    inputs: list[ModelInputs]
     batch: Batch
     recorded: Mapping[str, Tensor]
     sha256: list[Mapping[str, str]]
@@ -60,6 +61,7 @@ def read_golden(name: str) -> GoldenBatch:
     return GoldenBatch(
         family=family,
         folder=folder,
+        inputs=inputs,
         batch=collate(inputs, family, pad_id=PAD_ID),
         recorded=recorded,
         sha256=facts["sha256_float32"],

@@ -289,12 +289,16 @@ class TrainingSection(Section):
     Attributes:
         epochs: Passes over the examples; `max_steps` goes before it.
         max_steps: Optimizer steps.
-        batch_size: Examples in a forward, on each device.
+        batch_size: Examples in a forward, on each device; with `pack_tokens` rows of it.
         accumulation_steps: Forwards in an optimizer step; the loss is the token mean over all of them.
         precision: `auto` decides by device; the decision and its reason are printed and saved.
         device: `auto`, `cpu`, `cuda` or `mps`.
         gradient_checkpointing: Recompute activations instead of keeping them.
-        bucket_by_length: Batches of examples of like length, in random order.
+        bucket_by_length: Batches of examples of like length, in random order; packed rows need none.
+        pack_tokens: Most tokens of a row in which several examples stand that do not see each other, so that nothing is
+            padded; without it each example has a row of its own. A row takes the memory of so many tokens. Four times a
+            usual example fill it to 95 % and more; a longer example has a row by itself. Of a stream `max_steps` must be
+            given, and each worker packs by itself.
         vision_chunk_views: Most views in one vision forward; without it as many as keep it busy in bounded memory.
         router_loss: Weight of the padding-aware load-balancing loss of the router; 0 for none.
         workers: Processes that encode pages; 0 for none.
@@ -313,6 +317,7 @@ class TrainingSection(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     gradient_checkpointing: bool = False
     bucket_by_length: bool = True
+    pack_tokens: Positive | None = None
     vision_chunk_views: Positive | None = None
     router_loss: Annotated[float, Field(ge=0)] = 0.0
     workers: NotNegative = 0
@@ -389,4 +394,6 @@ class Config(Section):
             raise ValueError(f"training.guidance needs tuning.method 'full', not {self.tuning.method!r}")
         if self.training.guidance is not None and self.training.gradient_checkpointing:
             raise ValueError("training.guidance does not go with training.gradient_checkpointing")
+        if self.training.guidance is not None and self.training.pack_tokens is not None:
+            raise ValueError("training.guidance does not go with training.pack_tokens")
         return self

@@ -188,17 +188,23 @@ def open_data_stream(data: DataSection, *, seed: int, lanes: int, batch_size: in
     )
 
 
-def mixture_rows(stream: Stream, data: DataSection, num_examples: int) -> list[dict[str, object]]:
+def mixture_rows(
+    stream: Stream, data: DataSection, num_examples: int | Sequence[int]
+) -> list[dict[str, object]]:
     """One row for each source of a stream that `open_data_stream` gave, as `Mixture.as_rows` has them.
 
     Args:
         stream: The pages.
         data: The section it was opened for.
-        num_examples: How many were learned from. What stood for pages left out was of the same source.
+        num_examples: How many were learned from, the first ones of the stream, or how many of each source. What stood
+            for pages left out was of the same source.
     """
     is_mixed = isinstance(stream, MixedStream)
     sizes = stream.sizes if isinstance(stream, MixedStream) else (stream.num_pages,)
-    seen = stream.count(num_examples) if isinstance(stream, MixedStream) else [num_examples]
+    if isinstance(num_examples, int):
+        seen = stream.count(num_examples) if isinstance(stream, MixedStream) else [num_examples]
+    else:
+        seen = list(num_examples)
     names = name_sources(data.mixed)
     return [
         {

@@ -2,18 +2,20 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import overload
+from dataclasses import dataclass, replace
+from typing import TypeVar, overload
 
 from ocrtune.data import JsonTarget, build_example
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SourceError, TooManySkipped
-from ocrtune.inputs.encode import encode
+from ocrtune.inputs.encode import count_tokens, encode
 from ocrtune.inputs.recipe import InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
-from ocrtune.records import Finding, ModelInputs, Page
+from ocrtune.records import Example, Finding, ModelInputs, Page
 
 MakePage = Callable[[int], Page]
 """A page by its number; the same number gives the same page in whatever process."""
+
+Taken = TypeVar("Taken")
 
 Tell = Callable[[Finding], None]
 """Told of each page that is left out, in whatever process."""
@@ -23,6 +25,21 @@ MOST_TRIED = 20
 
 LOOKED_BACK = 1000
 """Pages asked for last, among which skipped ones are counted; of a stream of fewer pages as many as it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An example that is not encoded yet.
+
+    Attributes:
+        number: Of the page it was made of.
+        example: The example.
+        num_tokens: Its length.
+    """
+
+    number: int
+    example: Example
+    num_tokens: int
 
 
 class SkipLimit:
@@ -117,34 +134,61 @@ class StreamedExamples(Sequence[ModelInputs]):
             return [self[number] for number in range(*index.indices(self._count))]
         if not 0 <= index < self._count:
             raise IndexError(index)
+        return self._first_usable(index, self._encode)
+
+    def measure(self, number: int) -> Measured:
+        """The example of a number, or what stands for it, as far as headers of images and texts tell."""
+        return self._first_usable(number, self._measure)
+
+    def encode(self, measured: Measured) -> ModelInputs | None:
+        """A measured example; None for one that is left out, as its pixels showed."""
+        try:
+            return encode(measured.example, self._recipe, self._tokenizer)
+        except (InputsError, SourceError) as error:
+            self._skip(error, measured.number)
+            return None
+
+    def stand_in(self, number: int) -> ModelInputs:
+        """What stands for the page of a number that cannot be used."""
+        return self._first_usable(number + self._stride, self._encode)
+
+    def _first_usable(self, index: int, take: Callable[[int], Taken]) -> Taken:
         last = index + (MOST_TRIED - 1) * self._stride
         # Numbers beyond the run's own: what stands for a page depends on its number alone, too.
         for number in range(index, last, self._stride):
             try:
-                return self._encode(number)
+                return take(number)
             except (InputsError, SourceError) as error:
                 self._skip(error, number)
-        return self._encode(last)
+        return take(last)
+
+    def _measure(self, number: int) -> Measured:
+        example, num_tokens = self._take(number, count_tokens)
+        return Measured(number, example, num_tokens)
 
     def _encode(self, number: int) -> ModelInputs:
-        recipe = self._recipe
+        return self._take(number, encode)[1]
+
+    def _take(
+        self, number: int, use: Callable[[Example, InputsRecipe, Tokenizer], Taken]
+    ) -> tuple[Example, Taken]:
         page = self._make_page(number)
         try:
             example = build_example(
                 page,
-                recipe.family,
-                prompt=recipe.prompt,
-                normalization=recipe.normalization,
+                self._recipe.family,
+                prompt=self._recipe.prompt,
+                normalization=self._recipe.normalization,
                 json_target=self._json_target,
             )
-            inputs = encode(example, recipe, self._tokenizer)
+            used = use(example, self._recipe, self._tokenizer)
         except (InputsError, SourceError) as error:
             # An error of a file may not tell whose page it is, such as that of a tar.
             error.where = error.where or page.where or page.name
             raise
         if self._limit is not None:
             self._limit.count()
-        return inputs
+        return example, used
 
     def _skip(self, error: OcrtuneError, number: int) -> None:
         """Tell that a page is left out; raises the error where it is not to be."""

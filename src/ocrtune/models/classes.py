@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.deepseek_ocr2 import modeling_deepseek_ocr2 as deepseek_ocr2
 from transformers.models.unlimited_ocr import modeling_unlimited_ocr as unlimited_ocr
 
+from ocrtune.errors import InputsError
 from ocrtune.families import FAMILIES, Family
 from ocrtune.inputs.contract import PUBLISHED_KEYS, require_batch
 from ocrtune.models.attention import prompt_lengths, reference_window_masks
@@ -24,6 +25,7 @@ from ocrtune.models.configs import DeepseekOcrConfig
 from ocrtune.models.features import ImageTensors, arrange, encode_views
 from ocrtune.models.forms import native_images, published_images
 from ocrtune.models.sam import speed_up_sam
+from ocrtune.models.segments import Segments, make_segments
 
 NATIVE_IMAGE_KEYS = ("pixel_values", "pixel_values_local", "num_local_patches", "patches_grid")
 """Native keywords that say what the images are."""
@@ -66,6 +68,7 @@ class OcrModel(PreTrainedModel):
         patches_grid: Sequence[Sequence[int]] | Tensor | None = None,
         mm_encoder_outputs: dict[str, Any] | None = None,
         prompt_tokens: Tensor | None = None,
+        segment_lengths: Sequence[int] | None = None,
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
@@ -87,6 +90,9 @@ class OcrModel(PreTrainedModel):
             mm_encoder_outputs: `{"image": …}` with vision features made earlier, instead of images.
             prompt_tokens: int64 (B,), where each row's answer begins; its first label without it. It matters to a
                 family with a reference window.
+            segment_lengths: Tokens of each example of a packed row, B being 1 and nothing padded: examples do not
+                see each other, positions begin anew with each, and `prompt_tokens` has one entry for each. The
+                model needs `attend_by_segments` before.
             past_key_values: Cache of earlier positions, which hold the images then.
             inputs_embeds: (B, L, H) instead of `input_ids`.
             use_cache: Off by default where labels are given.
@@ -97,25 +103,32 @@ class OcrModel(PreTrainedModel):
 
         Raises:
             BatchError: A batch of the published form breaks its contract; nothing is computed then.
+            InputsError: `segment_lengths` do not fit the row, or the model is not set up for them.
         """
+        batch = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "labels": labels,
+            "images": images,
+            "images_seq_mask": images_seq_mask,
+            "images_spatial_crop": images_spatial_crop,
+            "pixel_values": pixel_values,
+            "pixel_values_local": pixel_values_local,
+            "num_local_patches": num_local_patches,
+            "patches_grid": patches_grid,
+        }
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        segments = (
+            None if segment_lengths is None else self._segments(batch, segment_lengths, tokens, prompt_tokens)
+        )
         if past_key_values is None or past_key_values.get_seq_length() == 0:
-            batch = {
-                "input_ids": input_ids,
-                "attention_mask": attention_mask,
-                "labels": labels,
-                "images": images,
-                "images_seq_mask": images_seq_mask,
-                "images_spatial_crop": images_spatial_crop,
-                "pixel_values": pixel_values,
-                "pixel_values_local": pixel_values_local,
-                "num_local_patches": num_local_patches,
-                "patches_grid": patches_grid,
-            }
             mm_encoder_outputs = self._features(batch) or mm_encoder_outputs
-        if labels is not None and past_key_values is None:
+        if segments is not None:
+            attention_mask, use_cache, prompt_tokens = segments.stand_in_mask, False, None
+            kwargs = {**kwargs, "position_ids": segments.position_ids, "segments": segments}
+        elif labels is not None and past_key_values is None:
             use_cache = bool(use_cache)
             prompt_tokens = prompt_lengths(labels) if prompt_tokens is None else prompt_tokens
-        tokens = input_ids if inputs_embeds is None else inputs_embeds
         return super().forward(
             input_ids=input_ids,
             attention_mask=self._decoder_mask(
@@ -204,6 +217,28 @@ class OcrModel(PreTrainedModel):
         if batch["images"] is None:
             return []
         return published_images(batch["images"], batch["images_seq_mask"], batch["images_spatial_crop"])
+
+    def _segments(
+        self,
+        batch: Mapping[str, Any],
+        lengths: Sequence[int],
+        tokens: Tensor | None,
+        prompt_tokens: Tensor | None,
+    ) -> Segments:
+        given = [key for key in ("attention_mask", *PUBLISHED_KEYS) if batch[key] is not None]
+        if given or tokens is None:
+            raise InputsError(
+                f"segment_lengths with {', '.join(given) or 'no tokens'}",
+                hint="a packed row has no padding, and its images are given by native keywords",
+            )
+        return make_segments(
+            self.config.text_config,
+            lengths,
+            tokens,
+            labels=batch["labels"],
+            prompt_tokens=prompt_tokens,
+            windowed=self.family.reference_window,
+        )
 
     def _decoder_mask(
         self, tokens: Tensor | None, attention_mask: Tensor | None, prompt_tokens: Tensor | None

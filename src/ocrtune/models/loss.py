@@ -37,14 +37,14 @@ def supervised_loss(
 ) -> LossOutput:
     """The sum of token losses over `num_items`, with logits at supervised positions alone.
 
-    Both terms are sums over rows divided by `num_items`, so losses and gradients of the batches of an optimizer
-    step add up to those of one large batch, however the rows are cut into batches.
+    Both terms are sums over examples divided by `num_items`, so losses and gradients of the batches of an optimizer
+    step add up to those of one large batch, however the examples are cut into batches, or packed in rows.
 
     Args:
         model: An `OcrModel`, or a wrapper around one that passes keyword arguments on.
         batch: Keyword arguments of the model in either form, `labels` among them.
         num_items: Supervised positions of the whole optimizer step; those of this batch without it.
-        router_loss: Weight of the router's load-balancing loss. Each row's, over its unpadded positions, counts
+        router_loss: Weight of the router's load-balancing loss. Each example's, over its unpadded positions, counts
             as much as its supervised positions do.
 
     Raises:
@@ -70,8 +70,9 @@ def supervised_loss(
     )
     if not router_loss:
         return LossOutput(loss=output.loss, num_tokens=num_tokens, router_loss=output.loss.new_zeros(()))
-    balance = _imbalance(output.router_logits, _unpadded(batch), _experts_per_token(model))
-    weighted = (balance * supervised.sum(dim=1)).sum()
+    members = _members(batch)
+    balance = _imbalance(output.router_logits, members, _experts_per_token(model))
+    weighted = (balance * (members & supervised.flatten()).sum(dim=1)).sum()
     return LossOutput(
         loss=output.loss + router_loss * weighted / num_items,
         num_tokens=num_tokens,
@@ -79,28 +80,40 @@ def supervised_loss(
     )
 
 
-def _imbalance(router_logits: Sequence[Tensor], unpadded: Tensor, experts_per_token: int) -> Tensor:
-    """How unevenly each row's tokens are spread over the experts, (B,): 1 if evenly, more if not.
+def _imbalance(router_logits: Sequence[Tensor], members: Tensor, experts_per_token: int) -> Tensor:
+    """How unevenly each example's tokens are spread over the experts, (N,): 1 if evenly, more if not.
 
     Experts × Σ (share of the choices that fell on an expert) × (mean probability it was given), the mean over
-    layers. Padding counts nowhere, and a row's value does not depend on the rows beside it.
+    layers. Padding counts nowhere, and an example's value does not depend on those beside it.
+
+    Args:
+        router_logits: (T, experts) of each layer, T being all positions of the batch.
+        members: bool (N, T), which positions are an example's.
+        experts_per_token: How many are chosen.
     """
-    weights = unpadded.float() / unpadded.sum(dim=1, keepdim=True)  # (B, L)
+    weights = members.float() / members.sum(dim=1, keepdim=True)  # (N, T)
     layers = []
     for logits in router_logits:
-        probabilities = logits.float().softmax(dim=-1).reshape(*unpadded.shape, -1)  # (B, L, experts)
+        probabilities = logits.float().softmax(dim=-1)  # (T, experts)
         chosen = torch.zeros_like(probabilities).scatter(
             -1, probabilities.topk(experts_per_token).indices, 1.0
         )
-        shares = torch.einsum("bl,ble->be", weights, chosen) / experts_per_token
-        means = torch.einsum("bl,ble->be", weights, probabilities)
+        # Shares of thousands of positions are no matter for half precision.
+        with torch.autocast(logits.device.type, enabled=False):
+            shares = weights @ chosen / experts_per_token
+            means = weights @ probabilities
         layers.append(probabilities.shape[-1] * (shares * means).sum(dim=-1))
     return torch.stack(layers).mean(dim=0)
 
 
-def _unpadded(batch: Mapping[str, Any]) -> Tensor:
+def _members(batch: Mapping[str, Any]) -> Tensor:
+    """Which of all positions are an example's, bool (N, T): a padded row is one example, a packed one several."""
+    labels: Tensor = batch["labels"]
+    lengths = batch.get("segment_lengths") or [labels.shape[1]] * labels.shape[0]
+    numbers = torch.arange(len(lengths), device=labels.device)
+    members = numbers.repeat_interleave(torch.tensor(lengths, device=labels.device)) == numbers[:, None]
     attention_mask: Tensor | None = batch.get("attention_mask")
-    return torch.ones_like(batch["labels"]) if attention_mask is None else attention_mask
+    return members if attention_mask is None else members & attention_mask.flatten().bool()
 
 
 def _experts_per_token(model: nn.Module) -> int:

@@ -43,6 +43,9 @@ MOST_PAGES_OPENED = 5000
 
 MOST_ERRORS_SHOWN = 10
 
+FEWEST_TOKENS = 4
+"""No example of a stream is taken to be shorter where so many in packed rows must be guessed."""
+
 PAGES_HINT = (
     "mend them, `ocrtune check` lists all; or leave such pages out, counted, by --set data.on_error=skip"
 )
@@ -60,8 +63,8 @@ class StreamSteps:
     Attributes:
         total: Of the run.
         per_epoch: Of a pass over the pages; None without end.
-        size: Examples of one.
-        num_examples: Of the run; the last step may have fewer than others.
+        size: Examples of one; packs of one where rows are packed.
+        num_examples: Of the run; the last step may have fewer than others. Where rows are packed, no more than these.
     """
 
     total: int
@@ -190,6 +193,8 @@ def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
     """
     training = config.training
     size = training.batch_size * training.accumulation_steps * PartialState().num_processes
+    if training.pack_tokens is not None:
+        return _count_packed_steps(config, size)
     per_epoch = None if num_pages is None else math.ceil(num_pages / size)
     if training.max_steps is not None:
         total = training.max_steps
@@ -202,6 +207,19 @@ def count_steps(config: Config, num_pages: int | None) -> StreamSteps:
     # No more: filling the last step would bring some pages once more than others.
     count = math.ceil(training.epochs * num_pages)
     return StreamSteps(total=math.ceil(count / size), per_epoch=per_epoch, size=size, num_examples=count)
+
+
+def _count_packed_steps(config: Config, size: int) -> StreamSteps:
+    total, pack_tokens = config.training.max_steps, config.training.pack_tokens
+    if total is None or pack_tokens is None:
+        raise ConfigError(
+            [
+                f"training.pack_tokens: nobody knows how many rows {config.data.title!r} fills, as it is a stream"
+            ],
+            hint="count the steps by --set training.max_steps=10000, or train without packing",
+        )
+    most = max(pack_tokens // FEWEST_TOKENS, 1)
+    return StreamSteps(total=total, per_epoch=None, size=size, num_examples=total * size * most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

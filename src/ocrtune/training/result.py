@@ -21,6 +21,7 @@ class TrainingResult:
         num_skipped: Pages skipped; each is listed in `skipped.jsonl`.
         skipped_by_reason: How many of them by the code of the reason.
         num_processes: Processes that learned together.
+        pack_fill: Share of packed rows that held tokens; None where none were packed.
     """
 
     run: Path
@@ -35,6 +36,7 @@ class TrainingResult:
     num_skipped: int
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
     num_processes: int = 1
+    pack_fill: float | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The result for `--json` and `summary.json`."""
@@ -51,4 +53,5 @@ class TrainingResult:
             "skipped": self.num_skipped,
             "skipped_by_reason": self.skipped_by_reason,
             "processes": self.num_processes,
+            "pack_fill": self.pack_fill,
         }

@@ -13,6 +13,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 
 from ocrtune.config import Config
 from ocrtune.data.mixed_stream import mixture_rows
+from ocrtune.data.mixing import name_sources
 from ocrtune.errors import ConfigError, OcrtuneError, mend_loader_error
 from ocrtune.families import Family
 from ocrtune.inputs.collate import collate
@@ -30,6 +31,7 @@ from ocrtune.models import (
 )
 from ocrtune.models.builtin import BUILTIN, BUILTIN_RANDOM
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
+from ocrtune.models.segments import attend_by_segments
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import (
     TunedModel,
@@ -46,6 +48,8 @@ from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_a
 from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
 from ocrtune.training.logs import RunLog, Screen
+from ocrtune.training.packed import collate_packs, pack_data
+from ocrtune.training.packing_counts import PackingCounts
 from ocrtune.training.processes import join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
@@ -151,6 +155,8 @@ def tune_model(plan: Plan) -> TunedModel:
         quantization=quantization_config(plan.policy),
     )
     model.vision_chunk_views = training.vision_chunk_views
+    if training.pack_tokens is not None:
+        attend_by_segments(model)
     tuned = apply_tuning(model, plan.config.tuning, plan.policy, seed=plan.config.run.seed)
     if training.gradient_checkpointing:
         prepare_checkpointing(tuned.model)
@@ -165,6 +171,8 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
     config = plan.config
     pixel_dtype = plan.policy.torch_dtype(plan.policy.base_dtype)
     evaluates = bool(data.validation)
+    packed = pack_data(data, config, num_devices=PartialState().num_processes)
+    sampler = None if packed is None else packed.sampler
     return OcrTrainer(
         model=tuned.model,
         args=training_arguments(
@@ -172,7 +180,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             checkpoints=plan.folder.checkpoints,
             device=plan.device,
             policy=plan.policy,
-            num_examples=data.num_examples,
+            num_examples=data.num_examples if sampler is None else sampler.num_packs,
             evaluates=evaluates,
             num_devices=PartialState().num_processes,
             max_steps=data.steps.total if data.steps else None,
@@ -181,6 +189,8 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
         optimizer_section=config.optimizer,
         lengths=None if isinstance(data.train, StreamedExamples) else data.train.lengths(),
         mixture=data.mixture,
+        packed_sampler=sampler,
+        packing=PackingCounts(_names_of_streams(config, data)),
         bucketed=config.training.bucket_by_length,
         router_loss=config.training.router_loss,
         evaluate_model=HeldOutPages(
@@ -193,10 +203,10 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             predictions=plan.folder.predictions,
         ),
         save_weights=partial(_save_weights, plan),
-        train_dataset=data.train,
+        train_dataset=data.train if packed is None else packed.examples,
         # The Trainer asks for a data set wherever it is to evaluate; `evaluate_model` has its own.
         eval_dataset=data.train if evaluates else None,
-        data_collator=partial(_native_batch, plan, pixel_dtype),
+        data_collator=partial(_native_batch if packed is None else _packed_batch, plan, pixel_dtype),
         guidance=make_guidance(plan, tuned),
         callbacks=_callbacks(config, plan.folder, evaluates=evaluates),
     )
@@ -254,11 +264,12 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         best_cer=state.best_metric,
         final_loss=losses[-1] if losses else None,
         elapsed_s=elapsed_s,
-        num_train_pages=data.num_train_pages,
+        num_train_pages=_num_train_pages(trainer, data),
         num_validation_pages=len(data.validation),
         num_skipped=len(skipped),
         skipped_by_reason=count_reasons(row["code"] for row in skipped),
         num_processes=PartialState().num_processes,
+        pack_fill=trainer.packing.fill,
     )
     folder.write_json(
         folder.best.name,
@@ -273,10 +284,23 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
 def _mixture_rows(trainer: OcrTrainer, config: Config, data: TrainingData) -> list[dict[str, object]]:
     """What was learned from of each source."""
     if data.stream is not None and data.steps is not None:
+        if trainer.packing.num_examples:
+            return mixture_rows(data.stream, config.data, trainer.packing.of_sources)
         seen = min(trainer.state.global_step * data.steps.size, len(data.train))
         return mixture_rows(data.stream, config.data, seen)
     assert data.mixture is not None
     return data.mixture.as_rows(trainer.count_seen(data.mixture))
+
+
+def _num_train_pages(trainer: OcrTrainer, data: TrainingData) -> int:
+    if data.stream is None or not trainer.packing.num_examples:
+        return data.num_train_pages
+    return min(trainer.packing.num_examples, data.stream.num_pages or trainer.packing.num_examples)
+
+
+def _names_of_streams(config: Config, data: TrainingData) -> tuple[str, ...]:
+    """Of several sources, one of them a stream: names of examples begin with them."""
+    return name_sources(config.data.mixed) if data.stream is not None and len(config.data.mixed) > 1 else ()
 
 
 def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs]) -> dict[str, Any]:
@@ -285,6 +309,13 @@ def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs
     if plan.config.training.guidance is None:
         return batch
     return {**batch, GUIDANCE: guidance_targets(inputs, empty_id=pad_id)}
+
+
+def _packed_batch(plan: Plan, pixel_dtype: torch.dtype, packs: list[list[ModelInputs]]) -> dict[str, Any]:
+    pack_tokens = plan.config.training.pack_tokens
+    assert pack_tokens is not None
+    pad_id = plan.tokenizer.pad_id
+    return collate_packs(packs, plan.family, pack_tokens=pack_tokens, pad_id=pad_id, dtype=pixel_dtype)
 
 
 def _save_weights(plan: Plan, model: OcrModel, folder: Path, step: int, cer: float | None) -> None:

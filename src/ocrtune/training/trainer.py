@@ -22,6 +22,8 @@ from ocrtune.models.audit import require_finite, require_gradients
 from ocrtune.models.precision import guard_trainables
 from ocrtune.training.guidance import Guidance
 from ocrtune.training.optimizer import make_optimizer
+from ocrtune.training.packed import PackedSampler
+from ocrtune.training.packing_counts import PackingCounts
 from ocrtune.training.sampler import BucketSampler
 
 FUSED_DEVICES = frozenset({"cuda", "cpu"})
@@ -44,7 +46,8 @@ class Throughput:
 
     def count(self, inputs: Mapping[str, Any]) -> None:
         """Add a batch; padding is no token, tiles are no images."""
-        self.tokens += int(inputs["attention_mask"].sum())
+        mask = inputs.get("attention_mask")
+        self.tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
         pixels = inputs.get("pixel_values")
         self.images += 0 if pixels is None else len(pixels)
 
@@ -103,6 +106,8 @@ class OcrTrainer(Trainer):
         evaluate_model: Scores held-out pages; called with the model and the step.
         save_weights: Writes a checkpoint; called with the model, the folder, the step and the last CER.
         guidance: Tells a model that learns from nothing what stands where; batches bring its targets.
+        packed_sampler: Gives packs of examples where rows are packed; nothing of a stream.
+        packing: Counts packed rows.
         **kwargs: Passed on.
     """
 
@@ -122,8 +127,12 @@ class OcrTrainer(Trainer):
         evaluate_model: Evaluate,
         save_weights: SaveWeights,
         guidance: Guidance | None = None,
+        packed_sampler: PackedSampler | None = None,
+        packing: PackingCounts | None = None,
         **kwargs: Any,
     ) -> None:
+        self._packed_sampler = packed_sampler
+        self.packing = packing or PackingCounts()
         self._optimizer_section = optimizer_section
         self._lengths = lengths
         self._mixture = mixture
@@ -142,6 +151,7 @@ class OcrTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self._skipped_updates = SkippedUpdates(self.accelerator)
         self.add_callback(self._skipped_updates)
+        self.add_callback(self.packing)
         if guidance is not None:
             self.add_callback(FreshGradients(guidance))
         # `compute_loss` divides by the tokens of the whole optimizer step; the Trainer counts them if it is told
@@ -149,8 +159,10 @@ class OcrTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any]:
         """Buckets are made of optimizer steps, so that accumulation changes nothing; the Trainer's are not."""
+        if self._packed_sampler is not None:
+            return self._packed_sampler
         if self._lengths is None:
             return SequentialSampler(train_dataset)
         step_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
@@ -165,7 +177,7 @@ class OcrTrainer(Trainer):
     def count_seen(self, mixture: Mixture) -> list[int]:
         """How many examples of each source the run has learned from so far, resumed parts included."""
         sampler = self._get_train_sampler()
-        assert isinstance(sampler, BucketSampler)
+        assert isinstance(sampler, BucketSampler | PackedSampler)
         return sampler.count_seen(self.state.global_step, mixture)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -219,6 +231,7 @@ class OcrTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """Counts for speed, and a loss that is not finite stops the run; the Trainer would log it as 0.0."""
+        self.packing.count(inputs)
         self._throughput.count(inputs)
         loss = super().training_step(model, inputs, num_items_in_batch)
         require_finite(float(loss), step=self.state.global_step + 1)
@@ -247,11 +260,17 @@ class OcrTrainer(Trainer):
         """Speeds, and updates that the loss scaler skipped, beside each loss."""
         if "loss" in logs:
             logs.update(self._throughput.take(self.accelerator.num_processes))
+            logs.update(self.packing.take())
             logs.update({name: sum(seen) / len(seen) for name, seen in self._guided.items() if seen})
             self._guided.clear()
             if self.accelerator.scaler is not None:
                 logs["skipped_updates"] = self._skipped_updates.count
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Counts of packed rows are summed up while all processes are at the same place."""
+        self.packing.gather(self.accelerator)
+        super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Ocrtune's checkpoint; what the Trainer saves it cannot load back (transformers 5.23)."""
