@@ -59,6 +59,7 @@ def numbers() -> str:
         training_part(read("training_step")),
         packing_part(read("packing")),
         encoding_part(read("encode")),
+        pipeline_part(read("input_pipeline")),
         synth_part(read("synth")),
         streaming_part(read("streaming")),
         predicting_part(read("predict")),
@@ -232,6 +233,28 @@ def encoding_part(result: Mapping[str, Any]) -> str:
 mode {result["mode"]}, beside PIL's decoding and resizing alone; medians of {result["rounds"]} pairs.
 
 {table(heads, rows, left=1)}"""
+
+
+def pipeline_part(result: Mapping[str, Any]) -> str:
+    """How much of a step's time goes by in waiting for pages."""
+    smallest, largest = result["sides_px"]
+    rows = [
+        (
+            row["way"],
+            f"{row['waiting_share']:.1%}",
+            ", ".join(f"{share:.1%}" for share in row["shares_of_rounds"]),
+        )
+        for row in result["rows"]
+    ]
+    stages = {(row["page_px"][0], row["file"]): row for row in result["stages_ms"]}
+    page = stages[1654, "png"]
+    lines = result["lines"]["ms_a_line"]
+    return f"""**Waiting for pages** (`python benchmarks/input_pipeline.py`), {result["learning_threads"]} CPU threads: {result["pages"]} pages of {smallest} to {largest} px in batches of {result["batch_size"]},
+{result["epochs"]} epochs; share of the time of the steps. All ways learn the same. An A4 page at 200 dpi as PNG takes {page["encode"]:.0f} ms to encode in Gundam, of
+which decoding is {page["decode"]:.0f}, resizing {page["global_view"] + page["tiles"]:.0f}, tokenising {page["tokenize"]:.1f}. A line cut out of such a page takes {lines["two_pages"]:.0f} ms if two pages stay
+decoded, {lines["all_pages"]:.0f} if all {result["lines"]["pages"]} do.
+
+{table(("pages are encoded", "waiting", "of each run"), rows, left=1)}"""
 
 
 def million_part(result: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import torch
 from ocrtune.errors import InputsError
 from ocrtune.families import FAMILIES, Mode
 from ocrtune.inputs import IGNORED_LABEL, InputsRecipe, encode
-from ocrtune.inputs.collate import collate, normalize_pixels
+from ocrtune.inputs.collate import collate, look_up, normalize_pixels, normalize_views
 from ocrtune.records import Example
 
 V1 = FAMILIES["deepseek_ocr"]
@@ -236,3 +236,25 @@ def test_examples_of_two_modes_do_not_make_a_batch(make_inputs):
 def test_no_examples_make_no_batch():
     with pytest.raises(InputsError, match="a batch of no examples"):
         collate([], V1, pad_id=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_card_looks_up_what_a_cpu_computes(dtype):
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(1, 16, 16, 3)
+    found = look_up(values.permute(0, 3, 1, 2), dtype)
+    assert torch.equal(found.view(torch.uint8), normalize_pixels(values, dtype).view(torch.uint8))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("family", [V1, V2, UNLIMITED], ids=lambda family: family.name)
+def test_views_that_are_normalised_where_the_model_is_are_those_of_a_batch(make_inputs, family, dtype):
+    inputs = [make_inputs((128, 64), family=family), make_inputs((30, 60), family=family)]
+    late, early = (collate(inputs, family, pad_id=2, dtype=each).native() for each in (torch.uint8, dtype))
+    assert late["pixel_values"].nbytes == early["pixel_values"].nbytes // dtype.itemsize
+    found = normalize_views(late, dtype)
+    assert found.keys() == early.keys()
+    for name in ("pixel_values", "pixel_values_local"):
+        assert found[name].is_contiguous()
+        assert torch.equal(found[name].view(torch.uint8), early[name].view(torch.uint8))
+    again = normalize_views(found, dtype)
+    assert all(again[name] is found[name] for name in found)

@@ -100,7 +100,7 @@ def batches(monkeypatch):
     return seen
 
 
-@pytest.fixture(scope="module", params=[("webdataset", 0), ("webdataset", 2), ("parquet", 2)], ids=str)
+@pytest.fixture(scope="module", params=[("webdataset", "auto"), ("webdataset", 2), ("parquet", 2)], ids=str)
 def whole(request, uris, shard_config, tmp_path_factory):
     """A run without interruption, and how to make the recipe of one that is killed."""
     kind, workers = request.param
@@ -185,7 +185,7 @@ def test_each_epoch_has_every_page_once_and_ends_with_an_evaluation_and_a_checkp
     ]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", ["auto", 0, 2])
 def test_a_broken_page_is_listed_once_and_counted_however_often_it_comes(workers, shard_config, tmp_path):
     uri = write_tars(tmp_path / "shards", broken={7})
     config = shard_config(
@@ -199,7 +199,7 @@ def test_a_broken_page_is_listed_once_and_counted_however_often_it_comes(workers
     assert read_json(result, "summary.json")["skipped_by_reason"] == {"image": 1}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", ["auto", 0, 2])
 def test_without_leave_to_skip_a_broken_page_stops_a_run_with_its_name(workers, shard_config, tmp_path):
     uri = write_tars(tmp_path / "shards", broken={7})
     with pytest.raises(ImageError) as error:

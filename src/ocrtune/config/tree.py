@@ -301,7 +301,8 @@ class TrainingSection(Section):
             given, and each worker packs by itself.
         vision_chunk_views: Most views in one vision forward; without it as many as keep it busy in bounded memory.
         router_loss: Weight of the padding-aware load-balancing loss of the router; 0 for none.
-        workers: Processes that encode pages; 0 for none.
+        workers: Who encodes pages: `auto` for threads that are ahead of the learning, one on a CPU or for a stream, else one
+            for each core but one, at most 8; a number of processes; 0 to do it between steps.
         log_every_steps: How often loss and speed are logged.
         save_every_steps: How often a checkpoint is written; without it at each evaluation.
         keep_checkpoints: Most checkpoints kept, the best among them.
@@ -320,12 +321,17 @@ class TrainingSection(Section):
     pack_tokens: Positive | None = None
     vision_chunk_views: Positive | None = None
     router_loss: Annotated[float, Field(ge=0)] = 0.0
-    workers: NotNegative = 0
+    workers: Literal["auto"] | NotNegative = "auto"
     log_every_steps: Positive = 10
     save_every_steps: Positive | None = None
     keep_checkpoints: Positive = 2
     early_stop_evaluations: Positive | None = None
     guidance: GuidanceSection | None = None
+
+    @property
+    def num_readers(self) -> int:
+        """Processes that read pages for a device: as many as encode them, or the run's own."""
+        return 1 if self.workers == "auto" else max(self.workers, 1)
 
 
 class DecodingSection(Section):

@@ -3,7 +3,7 @@
 Shapes: B rows, L positions, S side of the global views, T side of the tiles, all in pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +19,9 @@ from ocrtune.records import ModelInputs
 
 PaddingSide = Literal["right", "left"]
 
+VIEWS = frozenset({"pixel_values", "pixel_values_local"})
+"""Native arguments that hold pixels."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -29,8 +32,9 @@ class Batch:
         attention_mask: int64 (B, L), 0 at padding.
         labels: int64 (B, L), unshifted; -100 where nothing is learned.
         image_mask: bool (B, L), True exactly at the image tokens.
-        pixel_values: (images, 3, S, S) global views; None for a batch of text alone.
-        pixel_values_local: (tiles, 3, T, T), image after image, row by row; None where no image has tiles.
+        pixel_values: (images, 3, S, S) global views; None for a batch of text alone. Before they are normalised uint8
+            (images, S, S, 3).
+        pixel_values_local: (tiles, 3, T, T), image after image, row by row; None where no image has tiles. The same.
         num_local_patches: Tiles of each image.
         patches_grid: [columns, rows] of each image; [1, 1] for one without tiles.
         images_per_row: Images of each row.
@@ -141,7 +145,7 @@ def collate(
         inputs: At least one; all encoded in one mode.
         family: What its native class wants.
         pad_id: Of the tokenizer.
-        dtype: Of the pixels; the model's.
+        dtype: Of the pixels; the model's, or uint8 to leave them as they are until `normalize_views`.
         padding_side: `right` to train, `left` to decode.
 
     Raises:
@@ -172,13 +176,45 @@ def collate(
 
 
 def normalize_pixels(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 (N, H, W, 3) → (N, 3, H, W) of `dtype`, in -1 to 1.
+    """uint8 (N, H, W, 3) → (N, 3, H, W) of `dtype`, in -1 to 1, on the same device.
 
     Source: torchvision's `ToTensor` and `Normalize` with mean and deviation 0.5, then a cast, as the published code
     does it; bit for bit for each of the 256 values.
     """
     channels_first = pixels.permute(0, 3, 1, 2).contiguous()
-    return channels_first.to(torch.float32).div_(255).sub_(0.5).div_(0.5).to(dtype)
+    return (
+        _normalized(channels_first, dtype) if pixels.device.type == "cpu" else look_up(channels_first, dtype)
+    )
+
+
+def look_up(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """uint8 → normalised values as a CPU computes them.
+
+    A card would multiply by 1/255 where it is told to divide by 255, and round otherwise (torch 2.13).
+    """
+    every_value = torch.arange(256, dtype=torch.uint8)
+    return _normalized(every_value, dtype).to(pixels.device)[pixels.to(torch.int32)]
+
+
+def normalize_views(arguments: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """Native arguments whose views are not normalised yet, with views that are; others as they are.
+
+    Args:
+        arguments: What `Batch.native` gives, on the device of the model.
+        dtype: The model's.
+    """
+    return {
+        name: normalize_pixels(value, dtype) if name in VIEWS and _is_raw(value) else value
+        for name, value in arguments.items()
+    }
+
+
+def _is_raw(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.uint8
+
+
+def _normalized(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    return pixels.to(torch.float32).div_(255).sub_(0.5).div_(0.5).to(dtype)
 
 
 def _pixels(views: Sequence[NDArray[np.uint8]], dtype: torch.dtype) -> Tensor | None:
@@ -189,7 +225,8 @@ def _pixels(views: Sequence[NDArray[np.uint8]], dtype: torch.dtype) -> Tensor | 
         raise InputsError(
             f"views of {' and '.join(map(str, sides))} px in one batch", hint="encode a batch in one mode"
         )
-    return normalize_pixels(torch.from_numpy(np.concatenate(views)), dtype)
+    pixels = torch.from_numpy(np.concatenate(views))
+    return pixels if dtype == torch.uint8 else normalize_pixels(pixels, dtype)
 
 
 def _pad(row: NDArray[Any], length: int, value: int, side: PaddingSide) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """A checkpoint and pages → predictions, in the order of the pages and with few of them in memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -150,7 +150,7 @@ def predict_pages(
             list(zip(window, threads.map(encoder.encode, window), strict=True))
             for window in _windows(pages, decoding.batch_size * BATCHES_IN_WINDOW)
         )
-        for window in _one_ahead(windows):
+        for window in one_ahead(windows):
             yield from reader.read(window)
 
 
@@ -293,7 +293,7 @@ def _windows(pages: Iterable[Page], size: int) -> Iterator[Sequence[Page]]:
         yield window
 
 
-def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+def one_ahead(items: Iterator[Item]) -> Generator[Item]:
     """The items as they are, each made in a thread while the one before it is worked on."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         upcoming = thread.submit(next, items, None)

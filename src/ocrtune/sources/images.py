@@ -4,7 +4,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 from ocrtune.errors import HeicUnreadable, ImageError, ImageTooLarge
 from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage, TiffPage
 from ocrtune.sources.cutting import cut_out
+from ocrtune.sources.kept import KeptImages
 from ocrtune.sources.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageLimits, image_limits, pillow_obeys
 from ocrtune.sources.pdf.pictures import render_page
 
@@ -36,8 +36,8 @@ SUFFIXES_OF: Mapping[str, frozenset[str]] = MappingProxyType(
 IMAGE_SUFFIXES = frozenset().union(*SUFFIXES_OF.values())
 """Suffixes by which a folder's images are known, in lower case."""
 
-PAGES_KEPT = 2
-"""Pages that are kept decoded while parts are cut out of them."""
+MOST_KEPT_BYTES = 128 * 2**20
+"""Pages stay decoded while parts are cut out of them; so many bytes hold two pages of 4000 px."""
 
 _FORMATS = (*(name for name in SUFFIXES_OF if name != "HEIF"), "PPM")
 """What is tried on a file; Pillow's others, some of which run other programs, are no scans."""
@@ -115,7 +115,7 @@ def open_image(source: ImageSource) -> Image.Image:
     if isinstance(source, Image.Image):
         return _upright_rgb(source, where="an image in memory")
     if isinstance(source, Cut):
-        page = _kept_page(source.path, _changed_ns(source.path))
+        page = _kept_page(source.path)
         with pillow_obeys(page.width * page.height):  # cropping asks Pillow's limit once more
             return cut_out(page, source)
     if isinstance(source, PdfPage):
@@ -123,6 +123,14 @@ def open_image(source: ImageSource) -> Image.Image:
     with _naming_errors(source), open_file(source) as image:
         image.load()
         return _upright_rgb(image, where=str(source))
+
+
+def keep_pages(most_bytes: int) -> None:
+    """Keep pages decoded up to so many bytes in this process and those forked from it, instead of `MOST_KEPT_BYTES`.
+
+    Lines in random order each cost the decoding of a page that is not kept.
+    """
+    _PAGES.most_bytes = most_bytes
 
 
 def count_frames(source: ImageSource) -> int:
@@ -274,12 +282,12 @@ def _path_of(file: Path | TiffPage) -> Path:
     return file.path if isinstance(file, TiffPage) else file
 
 
-@lru_cache(maxsize=PAGES_KEPT)
-def _kept_page(
-    page: Path | PdfPage | TiffPage,
-    changed_ns: int,  # noqa: ARG001 - a changed file is another page
-) -> Image.Image:
-    return open_image(page)
+_PAGES = KeptImages(MOST_KEPT_BYTES)
+
+
+def _kept_page(page: Path | PdfPage | TiffPage) -> Image.Image:
+    # A changed file is another page.
+    return _PAGES.find((page, _changed_ns(page)), lambda: open_image(page))
 
 
 def _changed_ns(page: Path | PdfPage | TiffPage) -> int:

@@ -20,6 +20,7 @@ def training_arguments(
     evaluates: bool,
     max_steps: int | None = None,
     epoch_steps: int | None = None,
+    loader_processes: int = 0,
 ) -> TrainingArguments:
     """What the Trainer is told; whatever ocrtune does itself is switched off.
 
@@ -33,6 +34,7 @@ def training_arguments(
         evaluates: Whether pages are held out.
         max_steps: Steps of a run on a stream; without it as the recipe says.
         epoch_steps: Steps of a pass over a stream, at whose end pages are evaluated where the recipe names no steps.
+        loader_processes: Processes that make batches.
     """
     training, optimizer = config.training, config.optimizer
     every_steps = config.evaluation.every_steps or epoch_steps
@@ -55,9 +57,10 @@ def training_arguments(
         bf16=policy.autocast_dtype == "bfloat16",
         fp16=policy.scaler,
         use_cpu=device.kind == "cpu",
-        dataloader_num_workers=training.workers,
-        dataloader_persistent_workers=training.workers > 0,
+        dataloader_num_workers=loader_processes,
+        dataloader_persistent_workers=loader_processes > 0,
         dataloader_pin_memory=device.kind == "cuda",
+        accelerator_config={"non_blocking": device.kind == "cuda"},
         eval_strategy=evaluation_strategy,
         eval_steps=every_steps,
         save_strategy=save_strategy,

@@ -246,7 +246,7 @@ def _prepare_stream(run: _Run) -> TrainingData:
     stream = open_data_stream(
         config.data,
         seed=config.run.seed,
-        lanes=PartialState().num_processes * max(training.workers, 1),
+        lanes=PartialState().num_processes * training.num_readers,
         batch_size=training.batch_size,
     )
     steps = count_steps(config, stream.num_pages)

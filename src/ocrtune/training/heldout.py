@@ -1,6 +1,7 @@
 """Held-out pages: their loss, and the CER of what the model reads on them."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ocrtune.models import OcrModel, supervised_loss
 from ocrtune.models.precision import PrecisionPolicy
 from ocrtune.prediction import answer
 from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
+from ocrtune.prediction.pages import one_ahead
 from ocrtune.records import Example, ModelInputs, Prediction
 
 WINDOW_BATCHES = 4
@@ -63,18 +65,21 @@ class HeldOutPages:
     def _work_through(
         self, model: OcrModel, examples: Sequence[Example]
     ) -> tuple[float, int, list[Prediction]]:
-        """Summed loss, its tokens, and what was read; each page is encoded once for both."""
+        """Summed loss, its tokens, and what was read; each page is encoded once for both, while those before it are read."""
         # Pixels of a few batches at a time: a hundred pages in the largest mode would take gigabytes.
         window = WINDOW_BATCHES * self.evaluation.decoding.batch_size
+        windows = (
+            [encode(example, self.recipe, self.tokenizer) for example in examples[start : start + window]]
+            for start in range(0, len(examples), window)
+        )
         loss_sum, num_tokens = 0.0, 0
         predictions: list[Prediction] = []
-        for start in range(0, len(examples), window):
-            inputs = [
-                encode(example, self.recipe, self.tokenizer) for example in examples[start : start + window]
-            ]
-            loss, tokens = self._loss(model, inputs)
-            loss_sum, num_tokens = loss_sum + loss, num_tokens + tokens
-            predictions += self._read(model, inputs)
+        # Closed here, so that an error leaves no thread behind.
+        with closing(one_ahead(windows)) as ready:
+            for inputs in ready:
+                loss, tokens = self._loss(model, inputs)
+                loss_sum, num_tokens = loss_sum + loss, num_tokens + tokens
+                predictions += self._read(model, inputs)
         return loss_sum, num_tokens, predictions
 
     @torch.no_grad()

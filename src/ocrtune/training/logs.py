@@ -124,5 +124,6 @@ class Screen(TrainerCallback):
 def _numbers(logs: dict[str, Any]) -> str:
     return (
         f"loss {logs['loss']:.4f}, lr {logs['learning_rate']:.2e}, "
-        f"{logs['tokens_per_s']:.0f} tokens/s, {logs['images_per_s']:.1f} images/s"
+        f"{logs['tokens_per_s']:.0f} tokens/s, {logs['images_per_s']:.1f} images/s, "
+        f"{logs['waiting_share']:.1%} waiting for pages"
     )

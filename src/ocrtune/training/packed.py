@@ -217,7 +217,7 @@ def pack_data(data: TrainingData, config: Config, *, num_devices: int) -> Packed
             data.steps.total * data.steps.size,
             pack_tokens=training.pack_tokens,
             rows=training.batch_size,
-            lanes=num_devices * max(training.workers, 1),
+            lanes=num_devices * training.num_readers,
         )
         return PackedData(examples=examples, sampler=None)
     sampler = PackedSampler(

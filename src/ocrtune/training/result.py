@@ -22,6 +22,7 @@ class TrainingResult:
         skipped_by_reason: How many of them by the code of the reason.
         num_processes: Processes that learned together.
         pack_fill: Share of packed rows that held tokens; None where none were packed.
+        waiting_share: Share of the time of the steps that the first process spent waiting for pages; None without steps.
     """
 
     run: Path
@@ -37,6 +38,7 @@ class TrainingResult:
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
     num_processes: int = 1
     pack_fill: float | None = None
+    waiting_share: float | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The result for `--json` and `summary.json`."""
@@ -54,4 +56,5 @@ class TrainingResult:
             "skipped_by_reason": self.skipped_by_reason,
             "processes": self.num_processes,
             "pack_fill": self.pack_fill,
+            "waiting_share": None if self.waiting_share is None else round(self.waiting_share, 4),
         }

@@ -14,6 +14,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from ocrtune.config import Config
 from ocrtune.data.mixed_stream import mixture_rows
 from ocrtune.data.mixing import name_sources
+from ocrtune.data.streams import is_streamed
 from ocrtune.errors import ConfigError, OcrtuneError, mend_loader_error
 from ocrtune.families import Family
 from ocrtune.inputs.collate import collate
@@ -42,6 +43,7 @@ from ocrtune.models.tuning import (
 )
 from ocrtune.progress import say
 from ocrtune.records import ModelInputs
+from ocrtune.sources.images import keep_pages
 from ocrtune.training.arguments import training_arguments
 from ocrtune.training.data import TrainingData, count_reasons, prepare_data
 from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
@@ -50,10 +52,12 @@ from ocrtune.training.heldout import HeldOutPages
 from ocrtune.training.logs import RunLog, Screen
 from ocrtune.training.packed import collate_packs, pack_data
 from ocrtune.training.packing_counts import PackingCounts
+from ocrtune.training.prefetch import Loading, choose_loading
 from ocrtune.training.processes import join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
 from ocrtune.training.versions import read_versions
+from ocrtune.training.waiting import waiting_note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class Plan:
         recipe: How pages become inputs.
         device: Where the run is.
         policy: Dtypes, and why.
+        loading: Who makes batches, and why.
     """
 
     config: Config
@@ -79,6 +84,7 @@ class Plan:
     recipe: InputsRecipe
     device: DeviceFacts
     policy: PrecisionPolicy
+    loading: Loading
 
 
 def train(config: Config) -> TrainingResult:
@@ -100,7 +106,7 @@ def train(config: Config) -> TrainingResult:
     set_seed(config.run.seed)
     tuned = tune_model(plan)
     trainer = make_trainer(plan, tuned, data)
-    run_trainer(trainer, plan.folder, resume=config.run.resume)
+    run_trainer(trainer, plan.folder, plan.loading, resume=config.run.resume)
     return write_summary(trainer, plan, data, elapsed_s=time.monotonic() - started)
 
 
@@ -131,6 +137,7 @@ def make_plan(config: Config) -> Plan:
         recipe=InputsRecipe.from_config(config, family, base=None if card is None else card.inputs),
         device=device,
         policy=policy,
+        loading=choose_loading(config.training.workers, device, streamed=is_streamed(config.data)),
     )
 
 
@@ -169,7 +176,6 @@ def tune_model(plan: Plan) -> TunedModel:
 def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTrainer:
     """Everything of the run, put together."""
     config = plan.config
-    pixel_dtype = plan.policy.torch_dtype(plan.policy.base_dtype)
     evaluates = bool(data.validation)
     packed = pack_data(data, config, num_devices=PartialState().num_processes)
     sampler = None if packed is None else packed.sampler
@@ -185,6 +191,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             num_devices=PartialState().num_processes,
             max_steps=data.steps.total if data.steps else None,
             epoch_steps=data.steps.per_epoch if data.steps else None,
+            loader_processes=plan.loading.processes,
         ),
         optimizer_section=config.optimizer,
         lengths=None if isinstance(data.train, StreamedExamples) else data.train.lengths(),
@@ -206,8 +213,9 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
         train_dataset=data.train if packed is None else packed.examples,
         # The Trainer asks for a data set wherever it is to evaluate; `evaluate_model` has its own.
         eval_dataset=data.train if evaluates else None,
-        data_collator=partial(_native_batch if packed is None else _packed_batch, plan, pixel_dtype),
+        data_collator=partial(_native_batch if packed is None else _packed_batch, plan),
         guidance=make_guidance(plan, tuned),
+        pixel_dtype=plan.policy.torch_dtype(plan.policy.base_dtype),
         callbacks=_callbacks(config, plan.folder, evaluates=evaluates),
     )
 
@@ -229,14 +237,16 @@ def make_guidance(plan: Plan, tuned: TunedModel) -> Guidance | None:
     return guidance
 
 
-def run_trainer(trainer: OcrTrainer, folder: RunFolder, *, resume: bool) -> None:
+def run_trainer(trainer: OcrTrainer, folder: RunFolder, loading: Loading, *, resume: bool) -> None:
     """Train, from the last whole checkpoint if asked, and save the last step."""
     checkpoint = folder.last_checkpoint() if resume else None
     if checkpoint is not None and folder.writes:
         forget_metrics_after(folder, step_of(checkpoint))
         say(f"going on from {checkpoint}")
+    keep_pages(loading.kept_pages_bytes)
     try:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with trainer.prefetching(loading.threads, pinned=loading.pinned):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except OcrtuneError as error:
         mend_loader_error(error)
         raise
@@ -270,6 +280,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         skipped_by_reason=count_reasons(row["code"] for row in skipped),
         num_processes=PartialState().num_processes,
         pack_fill=trainer.packing.fill,
+        waiting_share=trainer.waiting.share,
     )
     folder.write_json(
         folder.best.name,
@@ -277,6 +288,8 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
     )
     folder.write_json("summary.json", result.as_dict())
     folder.write_json("mixture.json", _mixture_rows(trainer, plan.config, data))
+    if note := waiting_note(trainer.waiting, plan.loading.reason):
+        say(note)
     say(f"best checkpoint: {best}")
     return result
 
@@ -303,19 +316,20 @@ def _names_of_streams(config: Config, data: TrainingData) -> tuple[str, ...]:
     return name_sources(config.data.mixed) if data.stream is not None and len(config.data.mixed) > 1 else ()
 
 
-def _native_batch(plan: Plan, pixel_dtype: torch.dtype, inputs: list[ModelInputs]) -> dict[str, Any]:
+def _native_batch(plan: Plan, inputs: list[ModelInputs]) -> dict[str, Any]:
+    """The model's arguments; views in uint8, which the Trainer normalises where the model is."""
     pad_id = plan.tokenizer.pad_id
-    batch = collate(inputs, plan.family, pad_id=pad_id, dtype=pixel_dtype).native()
+    batch = collate(inputs, plan.family, pad_id=pad_id, dtype=torch.uint8).native()
     if plan.config.training.guidance is None:
         return batch
     return {**batch, GUIDANCE: guidance_targets(inputs, empty_id=pad_id)}
 
 
-def _packed_batch(plan: Plan, pixel_dtype: torch.dtype, packs: list[list[ModelInputs]]) -> dict[str, Any]:
+def _packed_batch(plan: Plan, packs: list[list[ModelInputs]]) -> dict[str, Any]:
     pack_tokens = plan.config.training.pack_tokens
     assert pack_tokens is not None
     pad_id = plan.tokenizer.pad_id
-    return collate_packs(packs, plan.family, pack_tokens=pack_tokens, pad_id=pad_id, dtype=pixel_dtype)
+    return collate_packs(packs, plan.family, pack_tokens=pack_tokens, pad_id=pad_id, dtype=torch.uint8)
 
 
 def _save_weights(plan: Plan, model: OcrModel, folder: Path, step: int, cer: float | None) -> None:

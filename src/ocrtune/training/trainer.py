@@ -2,8 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ocrtune.config import OptimizerSection
 from ocrtune.data.mixing import Mixture
+from ocrtune.inputs.collate import normalize_views
 from ocrtune.models import OcrModel, restore_learned, supervised_loss
 from ocrtune.models.audit import require_finite, require_gradients
 from ocrtune.models.precision import guard_trainables
@@ -24,7 +27,9 @@ from ocrtune.training.guidance import Guidance
 from ocrtune.training.optimizer import make_optimizer
 from ocrtune.training.packed import PackedSampler
 from ocrtune.training.packing_counts import PackingCounts
+from ocrtune.training.prefetch import Indices, PrefetchedBatches
 from ocrtune.training.sampler import BucketSampler
+from ocrtune.training.waiting import Waiting
 
 FUSED_DEVICES = frozenset({"cuda", "cpu"})
 """Where AdamW updates all parameters in one kernel; on a CPU too it takes a quarter of the time."""
@@ -108,11 +113,14 @@ class OcrTrainer(Trainer):
         guidance: Tells a model that learns from nothing what stands where; batches bring its targets.
         packed_sampler: Gives packs of examples where rows are packed; nothing of a stream.
         packing: Counts packed rows.
+        pixel_dtype: That of views once they are normalised; batches may bring them in uint8.
         **kwargs: Passed on.
     """
 
     optimizer: torch.optim.Optimizer | None
     control: TrainerControl
+    train_dataset: Any
+    data_collator: Any
 
     def __init__(
         self,
@@ -129,6 +137,7 @@ class OcrTrainer(Trainer):
         guidance: Guidance | None = None,
         packed_sampler: PackedSampler | None = None,
         packing: PackingCounts | None = None,
+        pixel_dtype: torch.dtype = torch.float32,
         **kwargs: Any,
     ) -> None:
         self._packed_sampler = packed_sampler
@@ -141,6 +150,10 @@ class OcrTrainer(Trainer):
         self._evaluate_model = evaluate_model
         self._save_weights = save_weights
         self._guidance = guidance
+        self._pixel_dtype = pixel_dtype
+        self._prefetched: PrefetchedBatches | None = None
+        self._loader: Any = None
+        self.waiting = Waiting()
         self._guided: dict[str, list[float]] = defaultdict(list)
         self._forwards = 0
         self._throughput = Throughput()
@@ -152,6 +165,7 @@ class OcrTrainer(Trainer):
         self._skipped_updates = SkippedUpdates(self.accelerator)
         self.add_callback(self._skipped_updates)
         self.add_callback(self.packing)
+        self.add_callback(self.waiting)
         if guidance is not None:
             self.add_callback(FreshGradients(guidance))
         # `compute_loss` divides by the tokens of the whole optimizer step; the Trainer counts them if it is told
@@ -180,6 +194,48 @@ class OcrTrainer(Trainer):
         assert isinstance(sampler, BucketSampler | PackedSampler)
         return sampler.count_seen(self.state.global_step, mixture)
 
+    @contextmanager
+    def prefetching(self, threads: int, *, pinned: bool) -> Iterator[None]:
+        """For the time of the context `train` has batches made ahead by threads; none of them is left behind it."""
+        if not threads:
+            yield
+            return
+        examples, collate = self.train_dataset, self.data_collator
+        self._prefetched = PrefetchedBatches(
+            examples, collate, threads=threads, pinned=pinned, next_pass=self._next_pass
+        )
+        self.train_dataset, self.data_collator = Indices(len(examples)), self._prefetched.submit
+        try:
+            yield
+        finally:
+            self._prefetched.close()
+            self._prefetched = None
+            self.train_dataset, self.data_collator = examples, collate
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Remembered for `_next_pass`."""
+        self._loader = super().get_train_dataloader()
+        return self._loader
+
+    def _next_pass(self) -> Iterator[list[Any]]:
+        """Indices of each batch of the epoch after this one, on this process; none after the last."""
+        epoch = int(self.state.epoch or 0) + 1
+        if epoch >= self.state.num_train_epochs or self._loader is None:
+            return iter(())
+        self._loader.set_epoch(epoch)
+        return iter(self._loader.batch_sampler)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor | int | None]:
+        """Batches that threads have made, where they do; and the time that it takes until they are there is counted."""
+        with self.waiting.for_batches():
+            if self._prefetched is None:
+                batches = list(islice(epoch_iterator, num_batches))
+            else:
+                batches = self._prefetched.take(epoch_iterator, num_batches, device)
+        return batches, self._get_num_items_in_batch(batches, device)
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Per-part rates; and the last place where an fp16 trainable parameter can be refused."""
         if self.optimizer is None:
@@ -201,6 +257,8 @@ class OcrTrainer(Trainer):
     ) -> torch.Tensor:
         """Logits at supervised positions only, and Unlimited's training mask; the models' own loss has neither."""
         targets = inputs.pop(GUIDANCE, None)
+        # Not before: of all forwards of a step the views lie ready, and take a quarter of the memory in uint8.
+        inputs = normalize_views(inputs, self._pixel_dtype)
         if self._guidance is not None:
             inputs = {**inputs, "input_ids": self._guidance.garble(inputs, self._next_forward())}
         loss = supervised_loss(
@@ -237,7 +295,9 @@ class OcrTrainer(Trainer):
         require_finite(float(loss), step=self.state.global_step + 1)
         if not self._audited:
             self._audited = True
-            require_gradients(self.accelerator.unwrap_model(model), inputs)
+            require_gradients(
+                self.accelerator.unwrap_model(model), normalize_views(inputs, self._pixel_dtype)
+            )
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -261,6 +321,7 @@ class OcrTrainer(Trainer):
         if "loss" in logs:
             logs.update(self._throughput.take(self.accelerator.num_processes))
             logs.update(self.packing.take())
+            logs["waiting_share"] = self.waiting.take_share()
             logs.update({name: sum(seen) / len(seen) for name, seen in self._guided.items() if seen})
             self._guided.clear()
             if self.accelerator.scaler is not None:
