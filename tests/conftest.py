@@ -1,4 +1,7 @@
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,10 @@ from PIL import ImageFont
 # The files of a hub are never asked for, and a second thread only waits for the first on a busy machine.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# What one session of tests has computed must not hide what another one computes otherwise.
+os.environ["OCRTUNE_FEATURES"] = tempfile.mkdtemp(prefix="ocrtune-features-")
+atexit.register(shutil.rmtree, os.environ["OCRTUNE_FEATURES"], ignore_errors=True)
 
 try:
     import torch

@@ -175,12 +175,33 @@ class ImageViews:
         tiles: uint8 (P, T, T, 3), RGB, row by row; P is 0 where there are none.
         grid: (columns, rows) of the tiles; (1, 1) where there are none.
         num_image_tokens: Positions the image takes in the sequence.
+        key: Digest of the image's content, under which its vision features are kept; empty where none are.
+        size: (width, height) of the image in pixels, where it has a key.
     """
 
     global_view: NDArray[np.uint8]
     tiles: NDArray[np.uint8]
     grid: tuple[int, int]
     num_image_tokens: int
+    key: str = ""
+    size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFeatures:
+    """The vision features of one image as they were computed earlier, in place of its views.
+
+    Attributes:
+        values: uint8 (tokens, bytes of a feature), floating-point numbers of a dtype that numpy may not know.
+        dtype: As torch calls it, such as `bfloat16`.
+        key: Digest of the image's content.
+        size: (width, height) of the image in pixels.
+    """
+
+    values: NDArray[np.uint8]
+    dtype: str
+    key: str
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +212,7 @@ class ModelInputs:
         input_ids: int64 (L,): BOS, prompt with its image tokens, answer, EOS (the last two for training only).
         labels: int64 (L,), unshifted; -100 at BOS, prompt and image positions, and everywhere without a target.
         image_mask: bool (L,), True exactly at the image tokens.
-        views: One entry per image, in the order of their tokens.
+        views: One entry per image, in the order of their tokens: its views, or the features made of them earlier.
         num_prompt_tokens: Positions before the answer, BOS and image tokens included.
         name: The example's name.
         where: Where the page was read.
@@ -201,7 +222,7 @@ class ModelInputs:
     input_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     image_mask: NDArray[np.bool_]
-    views: tuple[ImageViews, ...]
+    views: tuple[ImageViews | KeptFeatures, ...]
     num_prompt_tokens: int
     name: str = ""
     where: str = ""
@@ -210,6 +231,11 @@ class ModelInputs:
     def __len__(self) -> int:
         """Number of tokens."""
         return len(self.input_ids)
+
+    @property
+    def opened(self) -> tuple[ImageViews, ...]:
+        """The views of those images that were opened."""
+        return tuple(views for views in self.views if isinstance(views, ImageViews))
 
 
 StopReason = Literal["eos", "length", "repetition"]

@@ -24,6 +24,7 @@ PAGES = (
     "docs/guides/evaluate-and-compare.md",
     "docs/guides/report.md",
     "docs/guides/loop.md",
+    "docs/guides/feature-cache.md",
     "docs/guides/export-and-serve.md",
     "docs/guides/export-to-archives.md",
     "docs/guides/synthetic-pages.md",

@@ -7,6 +7,7 @@ from ocrtune.config import DecodingSection
 from ocrtune.errors import ModeError
 from ocrtune.families import FAMILIES, Decoding
 from ocrtune.inputs import InputsRecipe
+from ocrtune.models import OcrModel
 from ocrtune.models.checkpoint import load_checkpoint
 from ocrtune.prediction import RetryPolicy, answer, loops, predict
 from ocrtune.prediction.answering import Answer
@@ -152,3 +153,19 @@ def test_the_part_before_a_loop_is_what_it_would_be_without_the_watch(loaded, ti
     for watched, whole in zip(read(stops_loops=True), read(stops_loops=False), strict=True):
         assert whole.tokens[: len(watched.tokens)] == watched.tokens
         assert watched.stop == "repetition" or watched == whole
+
+
+def test_a_page_that_is_read_again_in_the_same_mode_goes_through_the_vision_part_once(
+    loaded, pages, monkeypatch
+):
+    encoded = []
+    encode_images = OcrModel.encode_images
+
+    def counting(self, images):
+        encoded.extend(images)
+        return encode_images(self, images)
+
+    monkeypatch.setattr(OcrModel, "encode_images", counting)
+    rows = predict(loaded, pages, decoding=UNGUARDED, retry=RetryPolicy(retries=2))
+    assert any(len(row.attempts) > 1 for row in rows)
+    assert len(encoded) == len(pages)

@@ -58,7 +58,13 @@ class Recipe:
             "inputs": {"mode": {"global_px": 128}},
             "tuning": {"method": "full", "parts": ["decoder", "projector", "vision"]},
             "optimizer": {"learning_rate": 3e-3, "warmup_fraction": 0},
-            "training": {"max_steps": 4, "batch_size": 2, "log_every_steps": 1, "device": "cpu"},
+            "training": {
+                "max_steps": 4,
+                "batch_size": 2,
+                "log_every_steps": 1,
+                "device": "cpu",
+                "feature_cache": {"folder": str(folder.parent / "features")},
+            },
             "evaluation": {"every_steps": 2, "max_pages": 2, "decoding": {"max_new_tokens": 8}},
         }
         return parse_config(apply_overrides(tree, overrides))

@@ -360,3 +360,18 @@ def run(exit_code, *arguments):
     result = CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
     assert result.exit_code == exit_code, result.output
     return result
+
+
+def test_pages_of_shards_go_through_a_frozen_vision_part_once(shard_config, tars, tmp_path):
+    tuning = ("tuning.method=lora", "tuning.parts=[decoder]", "tuning.lora.rank=2")
+    runs = {
+        use: train(shard_config(tars, tmp_path / use, *tuning, f"training.feature_cache.use={use}"))
+        for use in ("off", "auto")
+    }
+    told = runs["auto"].feature_cache["epochs"]
+    assert [(row["epoch"], row["computed"], row["read"]) for row in told] == [(1, PAGES, 0), (2, 0, PAGES)]
+    losses = [
+        [json.loads(line).get("loss", 0.0) for line in (run.run / "metrics.jsonl").read_text().splitlines()]
+        for run in runs.values()
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-5)

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 
 from ocrtune.cli import (
+    cache,
     check,
     compare,
     demo,
@@ -45,6 +46,7 @@ app.command("import")(importing.command)
 app.command("split")(split.command)
 app.command("sample")(sample.command)
 app.command("check")(check.command)
+app.command("cache")(cache.command)
 app.command("train")(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)

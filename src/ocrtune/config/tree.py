@@ -6,7 +6,7 @@ The tree says what to do, never what the machine is: device and dtype are decisi
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from ocrtune.families import Fit
 from ocrtune.text import Normalization
@@ -283,6 +283,28 @@ class GuidanceSection(Section):
     attention_heads: Positive = 2
 
 
+class FeatureCacheSection(Section):
+    """Vision features that are computed once and read afterwards, where vision and projector do not learn.
+
+    Attributes:
+        use: `auto` where pages come more than once and their features fit the limit and the disk; `on` as far as they
+            fit; `off`. The decision and its reason are printed.
+        folder: Where they lie, for any number of runs; without it beside what is fetched from the hub, or where
+            `OCRTUNE_FEATURES` says.
+        limit_gb: Most gigabytes (10⁹ bytes) that the folder may take, features of other models and modes included.
+    """
+
+    use: Literal["auto", "on", "off"] = "auto"
+    folder: str | None = None
+    limit_gb: Rate = 20.0
+
+    @field_validator("use", mode="before")
+    @classmethod
+    def _read_switch(cls, value: object) -> object:
+        # YAML 1.1 reads a bare `on` or `off` as a truth value.
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class TrainingSection(Section):
     """The loop.
 
@@ -308,6 +330,7 @@ class TrainingSection(Section):
         keep_checkpoints: Most checkpoints kept, the best among them.
         early_stop_evaluations: Stop after so many evaluations without a better score; without it never.
         guidance: Help for a model that learns to read from nothing; without it none.
+        feature_cache: Vision features read instead of computed, from the second time on that a page comes.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 3.0
@@ -327,6 +350,7 @@ class TrainingSection(Section):
     keep_checkpoints: Positive = 2
     early_stop_evaluations: Positive | None = None
     guidance: GuidanceSection | None = None
+    feature_cache: FeatureCacheSection = FeatureCacheSection()
 
     @property
     def num_readers(self) -> int:
@@ -402,4 +426,20 @@ class Config(Section):
             raise ValueError("training.guidance does not go with training.gradient_checkpointing")
         if self.training.guidance is not None and self.training.pack_tokens is not None:
             raise ValueError("training.guidance does not go with training.pack_tokens")
+        _check_feature_cache(self.training, self.tuning)
         return self
+
+
+def _check_feature_cache(training: TrainingSection, tuning: TuningSection) -> None:
+    if training.feature_cache.use != "on":
+        return
+    learning = [part for part in tuning.parts if part != "decoder"]
+    if learning:
+        raise ValueError(
+            f"training.feature_cache.use 'on' keeps what changes: {' and '.join(learning)} learn by tuning.parts; "
+            "take 'off', or let the decoder learn alone"
+        )
+    if training.guidance is not None:
+        raise ValueError(
+            "training.feature_cache.use 'on' does not go with training.guidance, which asks vision"
+        )

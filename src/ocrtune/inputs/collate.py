@@ -15,6 +15,7 @@ from torch import Tensor
 from ocrtune.errors import InputsError
 from ocrtune.families import Family
 from ocrtune.inputs.encode import IGNORED_LABEL
+from ocrtune.inputs.kept import KNOWN_IMAGES, KnownImages
 from ocrtune.records import ModelInputs
 
 PaddingSide = Literal["right", "left"]
@@ -41,6 +42,7 @@ class Batch:
         num_prompt_tokens: int64 (B,), positions before the answer, without padding.
         family: Whose arguments `native` gives.
         pixel_dtype: Of the views.
+        known: What is known of all images, those without views included; None where nobody keeps features.
     """
 
     input_ids: Tensor
@@ -55,6 +57,7 @@ class Batch:
     num_prompt_tokens: Tensor
     family: Family
     pixel_dtype: torch.dtype
+    known: KnownImages | None = None
 
     def native(self) -> dict[str, Any]:
         """Keyword arguments of the native classes; those about images only if there are some."""
@@ -69,6 +72,8 @@ class Batch:
             arguments["num_local_patches"] = self.num_local_patches
             if self.family.grid_argument:
                 arguments["patches_grid"] = self.patches_grid
+        if self.known is not None:
+            arguments[KNOWN_IMAGES] = self.known
         return arguments
 
     def published(self) -> dict[str, Any]:
@@ -76,6 +81,7 @@ class Batch:
 
         `images` has one `(tiles, global_view)` tuple per row, (P, 3, T, T) and (N, 3, S, S) with N 1 but for a row of
         several images; tiles are zeros (1, 3, S, S) where there are none, and so are both for a row of text alone.
+        All images must have been opened: the form knows no features.
         `images_spatial_crop` is int64 (B, 2), [columns, rows]; `images_seq_mask` is bool (B, L).
         """
         return {
@@ -153,7 +159,7 @@ def collate(
     """
     if not inputs:
         raise InputsError("a batch of no examples")
-    views = [view for example in inputs for view in example.views]
+    views = [view for example in inputs for view in example.opened]
     length = max(len(example) for example in inputs)
 
     def padded(rows: Iterable[NDArray[Any]], value: int) -> Tensor:
@@ -172,6 +178,7 @@ def collate(
         num_prompt_tokens=torch.tensor([example.num_prompt_tokens for example in inputs]),
         family=family,
         pixel_dtype=dtype,
+        known=KnownImages.of([image for example in inputs for image in example.views]),
     )
 
 

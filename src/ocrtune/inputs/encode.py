@@ -3,10 +3,11 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, overload
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SeveralImagesError, SourceError
 from ocrtune.inputs.layout import choose_grid, num_image_tokens
@@ -14,19 +15,35 @@ from ocrtune.inputs.recipe import InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.inputs.views import make_views
 from ocrtune.progress import track
-from ocrtune.records import Example, Finding, ModelInputs
+from ocrtune.records import Example, Finding, ImageSource, ImageViews, KeptFeatures, ModelInputs
 from ocrtune.sequences import Selected
 from ocrtune.sources import image_size, open_image
+from ocrtune.sources.content import content_key
 
 IGNORED_LABEL = -100
 """A position with this label is no target of the loss."""
 
 
-def encode(example: Example, recipe: InputsRecipe, tokenizer: Tokenizer) -> ModelInputs:
+class FindFeatures(Protocol):
+    """Vision features computed earlier, by the key of an image's content; goes to other processes."""
+
+    def find(self, key: str) -> KeptFeatures | None:
+        """The features of the image; None where they are not known."""
+
+
+def encode(
+    example: Example, recipe: InputsRecipe, tokenizer: Tokenizer, features: FindFeatures | None = None
+) -> ModelInputs:
     """What the model is given for one example; with a target, what it should answer too.
 
     The sequence is BOS, the stripped prompt with each `<image>` made as many image tokens as its views have
     features, the answer, EOS. Labels are unshifted.
+
+    Args:
+        example: The example.
+        recipe: How.
+        tokenizer: The model's.
+        features: Where it knows an image, that is not opened.
 
     Raises:
         InputsError: The prompt has not one `<image>` for each image, or prompt or target hold control tokens.
@@ -36,9 +53,9 @@ def encode(example: Example, recipe: InputsRecipe, tokenizer: Tokenizer) -> Mode
 
     Source: token by token the published `infer()` of each family, with the answer put where it generates one.
     """
-    images = [open_image(source) for source in example.images]
+    images = [_Seen.of(source, features) for source in example.images]
     layout = _lay_out(example, recipe, tokenizer, [image.size for image in images])
-    views = tuple(make_views(image, recipe.family, recipe.mode) for image in images)
+    views = tuple(image.views(recipe) for image in images)
     input_ids = np.array(layout.ids(tokenizer), dtype=np.int64)
     labels = np.full_like(input_ids, IGNORED_LABEL)
     labels[layout.num_prompt_tokens :] = input_ids[layout.num_prompt_tokens :]
@@ -96,6 +113,7 @@ class EncodedExamples(Sequence[ModelInputs]):
             in its pixels is found when it is encoded.
 
     Attributes:
+        features: What is known of images, so that they need not be opened; None for nothing.
         examples: What is left, in order.
         places: int64 (n,), their places among the examples given.
         skipped: One finding for each example left out.
@@ -113,6 +131,7 @@ class EncodedExamples(Sequence[ModelInputs]):
         on_too_long: Literal["error", "skip"] = "error",
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
+        self.features: FindFeatures | None = None
         self.recipe = recipe
         self.tokenizer = tokenizer
         self.skipped: list[Finding] = []
@@ -142,12 +161,39 @@ class EncodedExamples(Sequence[ModelInputs]):
 
     def __getitem__(self, index: int | slice) -> ModelInputs | list[ModelInputs]:
         if isinstance(index, slice):
-            return [encode(example, self.recipe, self.tokenizer) for example in self.examples[index]]
-        return encode(self.examples[index], self.recipe, self.tokenizer)
+            return [
+                encode(example, self.recipe, self.tokenizer, self.features)
+                for example in self.examples[index]
+            ]
+        return encode(self.examples[index], self.recipe, self.tokenizer, self.features)
 
     def lengths(self) -> NDArray[np.int64]:
         """int64 (n,), tokens of each example, in order."""
         return self._lengths
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An image that was opened, or what was made of it earlier."""
+
+    image: Image.Image | KeptFeatures
+    key: str
+
+    @classmethod
+    def of(cls, source: ImageSource, features: FindFeatures | None) -> "_Seen":
+        key = "" if features is None else content_key(source)
+        kept = features.find(key) if features is not None and key else None
+        return cls(open_image(source) if kept is None else kept, key)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.size
+
+    def views(self, recipe: InputsRecipe) -> ImageViews | KeptFeatures:
+        if isinstance(self.image, KeptFeatures):
+            return self.image
+        views = make_views(self.image, recipe.family, recipe.mode)
+        return replace(views, key=self.key, size=self.image.size) if self.key else views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,7 @@ def show_page(
     else:
         example = Example(name=name, images=(image,), prompt=recipe.prompt, target=target)
         inputs = encode(example, recipe, tokenizer)
-        (views,) = inputs.views
+        (views,) = inputs.opened
         tokens = _shown_tokens(inputs, tokenizer)
     return Shown(
         name=name,

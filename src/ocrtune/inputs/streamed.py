@@ -3,11 +3,12 @@
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar, overload
 
 from ocrtune.data import JsonTarget, build_example
 from ocrtune.errors import InputsError, OcrtuneError, SequenceTooLong, SourceError, TooManySkipped
-from ocrtune.inputs.encode import count_tokens, encode
+from ocrtune.inputs.encode import FindFeatures, count_tokens, encode
 from ocrtune.inputs.recipe import InputsRecipe
 from ocrtune.inputs.tokenizer import Tokenizer
 from ocrtune.records import Example, Finding, ModelInputs, Page
@@ -92,6 +93,9 @@ class StreamedExamples(Sequence[ModelInputs]):
         limit: Counts what is left out.
         json_target: What every text must be as JSON.
 
+    Attributes:
+        features: What is known of images, so that they need not be opened; None for nothing.
+
     Raises:
         OcrtuneError: A page cannot be used, or `MOST_TRIED` in a row.
         TooManySkipped: More pages are left out than the limit allows.
@@ -110,6 +114,7 @@ class StreamedExamples(Sequence[ModelInputs]):
         limit: SkipLimit | None = None,
         json_target: JsonTarget | None = None,
     ) -> None:
+        self.features: FindFeatures | None = None
         self._make_page = make_page
         self._on_too_long = on_too_long
         self._on_error = on_error
@@ -143,7 +148,7 @@ class StreamedExamples(Sequence[ModelInputs]):
     def encode(self, measured: Measured) -> ModelInputs | None:
         """A measured example; None for one that is left out, as its pixels showed."""
         try:
-            return encode(measured.example, self._recipe, self._tokenizer)
+            return encode(measured.example, self._recipe, self._tokenizer, self.features)
         except (InputsError, SourceError) as error:
             self._skip(error, measured.number)
             return None
@@ -167,7 +172,8 @@ class StreamedExamples(Sequence[ModelInputs]):
         return Measured(number, example, num_tokens)
 
     def _encode(self, number: int) -> ModelInputs:
-        return self._take(number, encode)[1]
+        inputs: ModelInputs = self._take(number, partial(encode, features=self.features))[1]
+        return inputs
 
     def _take(
         self, number: int, use: Callable[[Example, InputsRecipe, Tokenizer], Taken]

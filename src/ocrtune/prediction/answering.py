@@ -19,6 +19,7 @@ from ocrtune.inputs import Tokenizer
 from ocrtune.inputs.collate import Batch, collate
 from ocrtune.models import OcrModel
 from ocrtune.models.classes import NATIVE_IMAGE_KEYS
+from ocrtune.models.known_features import FeatureSource
 from ocrtune.prediction.confidence import TokenLogprobs
 from ocrtune.prediction.guard import RepetitionGuard
 from ocrtune.prediction.loops import LoopWatch, ends_in_loop
@@ -64,6 +65,7 @@ def answer(
     autocast_dtype: torch.dtype | None = None,
     stops_loops: bool = False,
     batch_size: BatchSize | None = None,
+    features: FeatureSource | None = None,
 ) -> list[Answer]:
     """Decode greedily, in batches of like length, until EOS or the length limit.
 
@@ -81,6 +83,7 @@ def answer(
             caller's own autocast, or none.
         stops_loops: An answer that has fallen into a loop ends there, not at the length limit.
         batch_size: Instead of the batch size of `decoding`; becomes smaller where memory does not do.
+        features: Gives batches the vision features that are kept, and keeps others.
 
     Returns:
         One answer for each of `inputs`, in their order.
@@ -99,6 +102,7 @@ def answer(
         autocast_dtype=autocast_dtype,
         stops_loops=stops_loops,
         batch_size=batch_size,
+        features=features,
     ):
         if isinstance(given, PredictionError):
             raise given
@@ -117,6 +121,7 @@ def answer_in_batches(
     autocast_dtype: torch.dtype | None = None,
     stops_loops: bool = False,
     batch_size: BatchSize | None = None,
+    features: FeatureSource | None = None,
 ) -> Iterator[tuple[int, Answer | PredictionError]]:
     """What `answer` gives, batch by batch: the place in `inputs`, and its answer or why memory does not do for it alone.
 
@@ -130,7 +135,7 @@ def answer_in_batches(
     longest = decoding.max_new_tokens or family.max_new_tokens
     limits = [min(longest, room_to_answer(prompt, num_positions(model))) for prompt in prompts]
     settings = settle_decoding(decoding, family)
-    decoder = _Decoder(native, family, tokenizer, settings, pixel_dtype, stops_loops)
+    decoder = _Decoder(native, family, tokenizer, settings, pixel_dtype, stops_loops, features)
     size = batch_size or BatchSize(decoding.batch_size)
     done: set[int] = set()
     # Made anew after each batch: the size may have become smaller.
@@ -213,6 +218,7 @@ class _Decoder:
     settings: Decoding
     pixel_dtype: torch.dtype
     stops_loops: bool
+    features: FeatureSource | None = None
 
     def decode(self, prompts: Sequence[ModelInputs], limits: Sequence[int]) -> list[Answer]:
         """Answers to one batch; row i has at most `limits[i]` tokens."""
@@ -244,6 +250,11 @@ class _Decoder:
     def _vision_features(self, batch: Batch) -> dict[str, BaseModelOutputWithPooling]:
         """The features of the batch's images by the code that training goes through; `generate` has its own."""
         native = batch.native()
+        if self.features is not None and batch.known is not None:
+            found: dict[str, BaseModelOutputWithPooling] = self.features.complete(self.model, native)[
+                "mm_encoder_outputs"
+            ]
+            return found
         images = {name: native[name] for name in NATIVE_IMAGE_KEYS if name in native}
         return {"image": self.model.get_image_features(**images)} if images else {}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,8 @@ from ocrtune.errors import InputsError, OcrtuneError, PredictionError, SourceErr
 from ocrtune.inputs import InputsRecipe, Tokenizer, encode
 from ocrtune.models.builtin import find_builtin
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from ocrtune.models.feature_cache import MemoryFeatures
+from ocrtune.models.known_features import FeatureSource, with_known
 from ocrtune.models.precision import RequestedDevice
 from ocrtune.prediction.answering import Answer, answer_in_batches, num_positions, room_to_answer
 from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
@@ -208,11 +211,16 @@ class _Reader:
         self, window: Sequence[tuple[Page, ModelInputs | SkippedPage]]
     ) -> Iterator[Prediction | SkippedPage]:
         """What becomes of the pages of a window, in their order."""
-        usable = [(page, inputs) for page, inputs in window if isinstance(inputs, ModelInputs)]
+        found = [(page, inputs) for page, inputs in window if isinstance(inputs, ModelInputs)]
+        kept = MemoryFeatures() if self._reads_again else None
+        usable = [
+            (page, inputs if kept is None else _with_keys(inputs, place))
+            for place, (page, inputs) in enumerate(found)
+        ]
         readings = read_with_retries(
             len(usable),
             self.settings,
-            lambda setting, places: self._answers(setting, places, usable),
+            lambda setting, places: self._answers(setting, places, usable, kept),
         )
         for page, outcome in window:
             if isinstance(outcome, SkippedPage):
@@ -221,9 +229,14 @@ class _Reader:
                 yield self._outcome(page, next(readings))
 
     def _answers(
-        self, setting: Setting, places: Sequence[int], usable: Sequence[tuple[Page, ModelInputs]]
+        self,
+        setting: Setting,
+        places: Sequence[int],
+        usable: Sequence[tuple[Page, ModelInputs]],
+        kept: MemoryFeatures | None,
     ) -> Iterator[tuple[int, Answer | PredictionError]]:
-        inputs = {place: self._inputs(setting, *usable[place]) for place in places}
+        """Answers by a setting; pages that are read again in the same mode go through the vision part once."""
+        inputs = {place: self._inputs(setting, *usable[place], kept) for place in places}
         found = {place: given for place, given in inputs.items() if given is not None}
         tried = list(found)
         for row, given in answer_in_batches(
@@ -234,16 +247,27 @@ class _Reader:
             with_guard(self.decoding, setting.guard),
             stops_loops=True,
             batch_size=self.batch_size,
+            features=None if kept is None else FeatureSource(kept, nullcontext),
         ):
+            if kept is not None and (isinstance(given, PredictionError) or given.stop != "repetition"):
+                for image in usable[tried[row]][1].opened:
+                    kept.forget(image.key)
             if isinstance(given, PredictionError) and setting is not self.settings[0]:
                 say(f"{usable[tried[row]][0].name} is not tried again: {given.message}")
             else:
                 yield tried[row], given
 
-    def _inputs(self, setting: Setting, page: Page, inputs: ModelInputs) -> ModelInputs | None:
+    @property
+    def _reads_again(self) -> bool:
+        """Whether pages may be read again in the same mode."""
+        return any(setting.recipe is self.encoder.recipe for setting in self.settings[1:])
+
+    def _inputs(
+        self, setting: Setting, page: Page, inputs: ModelInputs, kept: MemoryFeatures | None
+    ) -> ModelInputs | None:
         """The page's inputs by a setting: those that are there, or in another mode; None where that does not fit."""
         if setting.recipe is self.encoder.recipe:
-            return inputs
+            return with_known(inputs, kept)
         encoder = replace(self.encoder, recipe=setting.recipe, on_error="skip")
         encoded = encoder.encode(page)
         if isinstance(encoded, ModelInputs):
@@ -272,6 +296,12 @@ class _Reader:
             boxes=_boxes(page, best.text),
             attempts=readings.attempts(),
         )
+
+
+def _with_keys(inputs: ModelInputs, place: int) -> ModelInputs:
+    """The inputs of the page at a place of a window, its images named so that their features are kept for it."""
+    views = tuple(replace(image, key=f"{place}-{number}") for number, image in enumerate(inputs.views))
+    return replace(inputs, views=views)
 
 
 def _boxes(page: Page, text: str) -> tuple[TextBox, ...]:

@@ -74,9 +74,9 @@ def guidance_targets(inputs: Sequence[ModelInputs], *, empty_id: int) -> Tensors
     _require_letters_as_tokens(inputs)
     pieces, first_tile = [], 0
     for row, given in enumerate(inputs):
-        if given.views and given.views[0].grid != (1, 1) and _are_letters_tokens(given):
+        if given.opened and given.opened[0].grid != (1, 1) and _are_letters_tokens(given):
             pieces.append(_targets_of_row(row, given, first_tile, empty_id))
-        first_tile += sum(len(view.tiles) for view in given.views)
+        first_tile += sum(len(view.tiles) for view in given.opened)
     names = ("tiles", "tile_slots", "rows", "positions", "slots", "look_rows", "queries", "keys")
     nothing = {name: np.empty((0, SLOTS) if "slots" in name else 0, np.int64) for name in names}
     return {
@@ -88,7 +88,7 @@ def guidance_targets(inputs: Sequence[ModelInputs], *, empty_id: int) -> Tensors
 def _targets_of_row(
     row: int, given: ModelInputs, first_tile: int, empty_id: int
 ) -> dict[str, NDArray[np.int64]]:
-    columns, rows = given.views[0].grid
+    columns, rows = given.opened[0].grid
     tokens, letters = _answer(given), _places(given)
     first = int(given.image_mask.argmax())
     positions = first + np.arange(rows * (columns + 1))

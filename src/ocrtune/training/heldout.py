@@ -14,6 +14,7 @@ from ocrtune.evaluation import score_page, summarize, write_predictions
 from ocrtune.inputs import InputsRecipe, Tokenizer, encode
 from ocrtune.inputs.collate import collate
 from ocrtune.models import OcrModel, supervised_loss
+from ocrtune.models.known_features import FeatureSource, with_known
 from ocrtune.models.precision import PrecisionPolicy
 from ocrtune.prediction import answer
 from ocrtune.prediction.confidence import find_unsure_span, mean_logprob
@@ -36,6 +37,7 @@ class HeldOutPages:
         batch_size: Examples in a forward for the loss.
         policy: Dtypes of pixels and products, as in training.
         predictions: Folder for what was read at each step.
+        features: Gives batches the vision features that are kept, and keeps others; None where none are.
     """
 
     examples: Sequence[Example]
@@ -45,6 +47,7 @@ class HeldOutPages:
     batch_size: int
     policy: PrecisionPolicy
     predictions: Path
+    features: FeatureSource | None = None
 
     def __call__(self, model: OcrModel, step: int) -> dict[str, float]:
         """Scores under the Trainer's names: `eval_cer`, `eval_loss` and others.
@@ -68,8 +71,12 @@ class HeldOutPages:
         """Summed loss, its tokens, and what was read; each page is encoded once for both, while those before it are read."""
         # Pixels of a few batches at a time: a hundred pages in the largest mode would take gigabytes.
         window = WINDOW_BATCHES * self.evaluation.decoding.batch_size
+        kept = None if self.features is None else self.features.features
         windows = (
-            [encode(example, self.recipe, self.tokenizer) for example in examples[start : start + window]]
+            [
+                encode(example, self.recipe, self.tokenizer, kept)
+                for example in examples[start : start + window]
+            ]
             for start in range(0, len(examples), window)
         )
         loss_sum, num_tokens = 0.0, 0
@@ -79,7 +86,7 @@ class HeldOutPages:
             for inputs in ready:
                 loss, tokens = self._loss(model, inputs)
                 loss_sum, num_tokens = loss_sum + loss, num_tokens + tokens
-                predictions += self._read(model, inputs)
+                predictions += self._read(model, [with_known(given, kept) for given in inputs])
         return loss_sum, num_tokens, predictions
 
     @torch.no_grad()
@@ -94,8 +101,11 @@ class HeldOutPages:
                 pad_id=self.tokenizer.pad_id,
                 dtype=self._pixel_dtype,
             )
+            arguments = batch.to(model.device).native()
+            if self.features is not None:
+                arguments = self.features.complete(model, arguments)
             with self.policy.autocast():
-                output = supervised_loss(model, batch.to(model.device).native(), num_items=1)
+                output = supervised_loss(model, arguments, num_items=1)
             loss_sum += float(output.loss)
             num_tokens += output.num_tokens
         model.train(was_training)
@@ -110,6 +120,7 @@ class HeldOutPages:
             self.evaluation.decoding,
             pixel_dtype=self._pixel_dtype,
             autocast_dtype=None if self.policy.autocast_dtype is None else self.policy.torch_compute,
+            features=self.features,
         )
         return [
             Prediction(

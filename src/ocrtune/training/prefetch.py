@@ -11,6 +11,7 @@ from accelerate.utils import send_to_device
 from torch.utils.data import Dataset
 
 from ocrtune.data.collecting import count_cores
+from ocrtune.inputs.kept import KnownImages
 from ocrtune.models.precision import DeviceFacts
 from ocrtune.records import ModelInputs
 
@@ -232,11 +233,13 @@ def num_bytes(batch: Any) -> int:
         return batch.nbytes
     if isinstance(batch, dict):
         return sum(num_bytes(value) for value in batch.values())
+    if isinstance(batch, KnownImages):
+        return sum(features.nbytes for features in batch.features if features is not None)
     return 0
 
 
 def _pin(batch: Any) -> Any:
-    if isinstance(batch, torch.Tensor):
+    if isinstance(batch, torch.Tensor | KnownImages):
         return batch.pin_memory()
     if isinstance(batch, dict):
         return {name: _pin(value) for name, value in batch.items()}

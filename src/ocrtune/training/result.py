@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class TrainingResult:
         num_processes: Processes that learned together.
         pack_fill: Share of packed rows that held tokens; None where none were packed.
         waiting_share: Share of the time of the steps that the first process spent waiting for pages; None without steps.
+        feature_cache: Where vision features were kept, how many images were read from it and how many computed, by
+            epoch; None where none were kept.
     """
 
     run: Path
@@ -39,6 +42,7 @@ class TrainingResult:
     num_processes: int = 1
     pack_fill: float | None = None
     waiting_share: float | None = None
+    feature_cache: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The result for `--json` and `summary.json`."""
@@ -57,4 +61,5 @@ class TrainingResult:
             "processes": self.num_processes,
             "pack_fill": self.pack_fill,
             "waiting_share": None if self.waiting_share is None else round(self.waiting_share, 4),
+            "feature_cache": self.feature_cache,
         }

@@ -46,6 +46,7 @@ from ocrtune.records import ModelInputs
 from ocrtune.sources.images import keep_pages
 from ocrtune.training.arguments import training_arguments
 from ocrtune.training.data import TrainingData, count_reasons, prepare_data
+from ocrtune.training.features import FeatureKeeper, RunFeatures, open_features
 from ocrtune.training.folder import RunFolder, check_materials, forget_metrics_after, open_run, step_of
 from ocrtune.training.guidance import Guidance, check_guidable, guidance_targets
 from ocrtune.training.heldout import HeldOutPages
@@ -105,9 +106,12 @@ def train(config: Config) -> TrainingResult:
     _say_mixture(data)
     set_seed(config.run.seed)
     tuned = tune_model(plan)
-    trainer = make_trainer(plan, tuned, data)
+    features = open_features(
+        config, run=plan.folder.path, model=tuned.model, recipe=plan.recipe, policy=plan.policy, data=data
+    )
+    trainer = make_trainer(plan, tuned, data, features)
     run_trainer(trainer, plan.folder, plan.loading, resume=config.run.resume)
-    return write_summary(trainer, plan, data, elapsed_s=time.monotonic() - started)
+    return write_summary(trainer, plan, data, features, elapsed_s=time.monotonic() - started)
 
 
 def _say_mixture(data: TrainingData) -> None:
@@ -122,6 +126,11 @@ def make_plan(config: Config) -> Plan:
     device = detect_device(config.training.device)
     processes = join_processes(device)
     folder = open_run(config, writes=processes.is_main_process)
+    return make_plan_in(folder, config, device, processes)
+
+
+def make_plan_in(folder: RunFolder, config: Config, device: DeviceFacts, processes: PartialState) -> Plan:
+    """The plan of a run whose folder is there."""
     with processes.main_process_first():
         base = find_base(config, folder)
     family = read_family(base, config.family)
@@ -153,19 +162,8 @@ def find_base(config: Config, folder: RunFolder) -> Path:
 
 def tune_model(plan: Plan) -> TunedModel:
     """Load the base, set up what learns, and say and save what that is."""
-    training = plan.config.training
-    model = load_model(
-        plan.base,
-        dtype=plan.policy.base_dtype,
-        device=plan.device.kind,
-        family=plan.family.name,
-        quantization=quantization_config(plan.policy),
-    )
-    model.vision_chunk_views = training.vision_chunk_views
-    if training.pack_tokens is not None:
-        attend_by_segments(model)
-    tuned = apply_tuning(model, plan.config.tuning, plan.policy, seed=plan.config.run.seed)
-    if training.gradient_checkpointing:
+    tuned = load_tuned(plan)
+    if plan.config.training.gradient_checkpointing:
         prepare_checkpointing(tuned.model)
     table = tuned.table.with_rates(plan.config.optimizer)
     print_table(table)
@@ -173,12 +171,32 @@ def tune_model(plan: Plan) -> TunedModel:
     return tuned
 
 
-def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTrainer:
+def load_tuned(plan: Plan) -> TunedModel:
+    """Load the base and set up what learns."""
+    model = load_model(
+        plan.base,
+        dtype=plan.policy.base_dtype,
+        device=plan.device.kind,
+        family=plan.family.name,
+        quantization=quantization_config(plan.policy),
+    )
+    model.vision_chunk_views = plan.config.training.vision_chunk_views
+    if plan.config.training.pack_tokens is not None:
+        attend_by_segments(model)
+    return apply_tuning(model, plan.config.tuning, plan.policy, seed=plan.config.run.seed)
+
+
+def make_trainer(
+    plan: Plan, tuned: TunedModel, data: TrainingData, features: RunFeatures | None = None
+) -> OcrTrainer:
     """Everything of the run, put together."""
     config = plan.config
+    if features is not None:
+        features.attach(data)
     evaluates = bool(data.validation)
     packed = pack_data(data, config, num_devices=PartialState().num_processes)
     sampler = None if packed is None else packed.sampler
+    epoch_steps = data.steps.per_epoch if data.steps else None
     return OcrTrainer(
         model=tuned.model,
         args=training_arguments(
@@ -190,7 +208,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             evaluates=evaluates,
             num_devices=PartialState().num_processes,
             max_steps=data.steps.total if data.steps else None,
-            epoch_steps=data.steps.per_epoch if data.steps else None,
+            epoch_steps=epoch_steps,
             loader_processes=plan.loading.processes,
         ),
         optimizer_section=config.optimizer,
@@ -208,6 +226,7 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
             batch_size=config.training.batch_size,
             policy=plan.policy,
             predictions=plan.folder.predictions,
+            features=None if features is None else features.evaluation,
         ),
         save_weights=partial(_save_weights, plan),
         train_dataset=data.train if packed is None else packed.examples,
@@ -216,7 +235,11 @@ def make_trainer(plan: Plan, tuned: TunedModel, data: TrainingData) -> OcrTraine
         data_collator=partial(_native_batch if packed is None else _packed_batch, plan),
         guidance=make_guidance(plan, tuned),
         pixel_dtype=plan.policy.torch_dtype(plan.policy.base_dtype),
-        callbacks=_callbacks(config, plan.folder, evaluates=evaluates),
+        features=None if features is None else features.training,
+        callbacks=[
+            *_callbacks(config, plan.folder, evaluates=evaluates),
+            *([] if features is None else [FeatureKeeper(features, epoch_steps)]),
+        ],
     )
 
 
@@ -257,7 +280,9 @@ def run_trainer(trainer: OcrTrainer, folder: RunFolder, loading: Loading, *, res
     trainer.save_last()
 
 
-def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapsed_s: float) -> TrainingResult:
+def write_summary(
+    trainer: OcrTrainer, plan: Plan, data: TrainingData, features: RunFeatures | None, *, elapsed_s: float
+) -> TrainingResult:
     """Write `best.json` and `summary.json`, and say where the best checkpoint lies."""
     state, folder = trainer.state, plan.folder
     # The others may still be writing down what they left out.
@@ -281,6 +306,7 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         num_processes=PartialState().num_processes,
         pack_fill=trainer.packing.fill,
         waiting_share=trainer.waiting.share,
+        feature_cache=None if features is None else features.summary(_epochs_of_features(trainer)),
     )
     folder.write_json(
         folder.best.name,
@@ -292,6 +318,11 @@ def write_summary(trainer: OcrTrainer, plan: Plan, data: TrainingData, *, elapse
         say(note)
     say(f"best checkpoint: {best}")
     return result
+
+
+def _epochs_of_features(trainer: OcrTrainer) -> list[dict[str, int]]:
+    keepers = (one for one in trainer.callback_handler.callbacks if isinstance(one, FeatureKeeper))
+    return [row for keeper in keepers for row in keeper.rows()]
 
 
 def _mixture_rows(trainer: OcrTrainer, config: Config, data: TrainingData) -> list[dict[str, object]]:

@@ -20,8 +20,10 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from ocrtune.config import OptimizerSection
 from ocrtune.data.mixing import Mixture
 from ocrtune.inputs.collate import normalize_views
+from ocrtune.inputs.kept import KNOWN_IMAGES
 from ocrtune.models import OcrModel, restore_learned, supervised_loss
 from ocrtune.models.audit import require_finite, require_gradients
+from ocrtune.models.known_features import FeatureSource
 from ocrtune.models.precision import guard_trainables
 from ocrtune.training.guidance import Guidance
 from ocrtune.training.optimizer import make_optimizer
@@ -53,8 +55,8 @@ class Throughput:
         """Add a batch; padding is no token, tiles are no images."""
         mask = inputs.get("attention_mask")
         self.tokens += inputs["input_ids"].numel() if mask is None else int(mask.sum())
-        pixels = inputs.get("pixel_values")
-        self.images += 0 if pixels is None else len(pixels)
+        images = inputs.get(KNOWN_IMAGES, inputs.get("pixel_values"))
+        self.images += 0 if images is None else len(images)
 
     def take(self, num_processes: int) -> dict[str, float]:
         """Speeds since the last call, over all processes; counting starts anew."""
@@ -114,6 +116,7 @@ class OcrTrainer(Trainer):
         packed_sampler: Gives packs of examples where rows are packed; nothing of a stream.
         packing: Counts packed rows.
         pixel_dtype: That of views once they are normalised; batches may bring them in uint8.
+        features: Gives batches the vision features that are kept, and keeps others; None where none are.
         **kwargs: Passed on.
     """
 
@@ -138,6 +141,7 @@ class OcrTrainer(Trainer):
         packed_sampler: PackedSampler | None = None,
         packing: PackingCounts | None = None,
         pixel_dtype: torch.dtype = torch.float32,
+        features: FeatureSource | None = None,
         **kwargs: Any,
     ) -> None:
         self._packed_sampler = packed_sampler
@@ -154,6 +158,7 @@ class OcrTrainer(Trainer):
         self._prefetched: PrefetchedBatches | None = None
         self._loader: Any = None
         self.waiting = Waiting()
+        self._features = features
         self._guided: dict[str, list[float]] = defaultdict(list)
         self._forwards = 0
         self._throughput = Throughput()
@@ -259,6 +264,8 @@ class OcrTrainer(Trainer):
         targets = inputs.pop(GUIDANCE, None)
         # Not before: of all forwards of a step the views lie ready, and take a quarter of the memory in uint8.
         inputs = normalize_views(inputs, self._pixel_dtype)
+        if self._features is not None:
+            inputs = self._features.complete(self.accelerator.unwrap_model(model), inputs)
         if self._guidance is not None:
             inputs = {**inputs, "input_ids": self._guidance.garble(inputs, self._next_forward())}
         loss = supervised_loss(
