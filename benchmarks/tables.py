@@ -58,6 +58,7 @@ def numbers() -> str:
         speed_page.readme_part(read("speed")),
         training_part(read("training_step")),
         packing_part(read("packing")),
+        decoder_part(read("decoder")),
         encoding_part(read("encode")),
         pipeline_part(read("input_pipeline")),
         synth_part(read("synth")),
@@ -219,6 +220,30 @@ and pages of {result["shortest_tokens"]}–{result["longest_tokens"]:,} tokens, 
 examples rows are full to {filled} tokens.
 
 {table(heads, rows, left=1)}"""
+
+
+def decoder_part(result: Mapping[str, Any]) -> str:
+    """Speed and memory of a step of the decoder, feature by feature."""
+    model = result["model"]
+    rows = [
+        (
+            f"{setting['tuning']}, {setting['pages']} page{'s' * (setting['pages'] > 1)}",
+            row["title"],
+            f"{row['s']:.2f}",
+            f"{row['speedup']:.2f}×",
+            f"{row['matmul_share']:.0%}",
+            f"{row['peak_mib']:,}",
+            f"{row['memory_ratio']:.2f}×",
+        )
+        for setting in result["settings"]
+        for row in setting["rows"]
+    ]
+    heads = ("learning", "", "s/step", "speed", "of the matmul rate", "peak MiB", "memory")
+    return f"""**A step of the decoder** (`python benchmarks/decoder.py`), one CPU thread, processor time, fp32: {model["layers"]} layers of width {model["width"]}, {model["experts"]} experts,
+a vocabulary of {model["vocabulary"]:,}; {result["positions"]:,} positions a page, {result["supervised"]} supervised. Each way has what the one above it has; the least of {result["rounds"]} rounds.
+The rate is that of a large product in the same run; products that a way does in vain do not count.
+
+{table(heads, rows, left=2)}"""
 
 
 def encoding_part(result: Mapping[str, Any]) -> str:

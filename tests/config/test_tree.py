@@ -5,7 +5,16 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from ocrtune.config import PRESETS, Config, DataSection, ModeSection, TuningSection, read_config
+from ocrtune.config import (
+    PRESETS,
+    Config,
+    DataSection,
+    ModeSection,
+    TuningSection,
+    read_config,
+    write_config,
+)
+from ocrtune.errors import ConfigError
 from ocrtune.families import Mode, check_mode, family_of, get_family, get_mode
 from ocrtune.text import Normalization
 
@@ -64,6 +73,22 @@ def test_every_preset_loads_and_its_mode_is_one_the_family_sees(name):
         assert check_mode(family, get_mode(family, mode)).name == mode
     elif isinstance(mode, ModeSection):
         check_mode(family, Mode(name="own", **mode.model_dump()))
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [("true", ("decoder", "vision")), ("false", ()), ("[vision]", ("vision",)), ("[]", ())],
+)
+def test_checkpointing_is_all_parts_none_or_some(given, parts, tmp_path):
+    config = read_config("full", [f"training.gradient_checkpointing={given}"])
+    assert config.training.gradient_checkpointing == parts
+    write_config(config, tmp_path / "written.yaml")
+    assert read_config(str(tmp_path / "written.yaml")) == config
+
+
+def test_a_part_without_layers_to_checkpoint_is_told_with_those_that_have_some():
+    with pytest.raises(ConfigError, match=r"gradient_checkpointing\.0: must be 'decoder' or 'vision'"):
+        read_config("full", ["training.gradient_checkpointing=[projector]"])
 
 
 def test_presets_say_what_they_are_for():

@@ -10,6 +10,8 @@ from ocrtune.models import load_model, supervised_loss
 from ocrtune.models.loss import _imbalance
 
 TOLERANCE = 5e-7
+GRADIENT_TOLERANCE = 2e-6
+"""Products of other shapes round otherwise; the largest gradients are about 1."""
 
 
 def gradients_of(model, loss):
@@ -47,7 +49,7 @@ class TestEqualsTheFullComputation:
     def test_in_its_gradients(self, computed):
         _, (_, gradients), ours = computed
         for _, found in ours:
-            assert largest_difference(found, gradients) < TOLERANCE
+            assert largest_difference(found, gradients) < GRADIENT_TOLERANCE
 
     def test_counts_supervised_tokens(self, computed):
         golden, _, ours = computed

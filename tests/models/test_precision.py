@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ocrtune.errors import Float16Trainable, PrecisionUnavailable
+from ocrtune.errors import Float16Trainable, MissingDependency, PrecisionUnavailable
 from ocrtune.models.precision import (
     DeviceFacts,
     cast_learning,
@@ -14,6 +14,7 @@ from ocrtune.models.precision import (
     choose_precision,
     detect_device,
     guard_trainables,
+    with_moments,
 )
 
 CPU = DeviceFacts(kind="cpu", name="2 threads")
@@ -101,9 +102,35 @@ def test_bf16_is_decided_by_capability_not_by_what_torch_says(monkeypatch):
         decide("bf16", T4, "lora")
 
 
-def test_the_reason_of_full_tuning_says_that_experts_compute_in_fp32():
-    assert "routed experts compute in fp32" in decide("auto", H100, "full").reason
-    assert "experts" not in decide("auto", H100, "lora").reason
+@pytest.mark.parametrize(("card", "dtype"), [("H100", "bfloat16"), ("T4", "float16")])
+def test_the_reason_of_full_tuning_says_what_is_kept_and_what_computes(card, dtype):
+    reason = decide("auto", {"H100": H100, "T4": T4}[card], "full").reason
+    assert reason.endswith(f"master weights in fp32, products in {dtype}, the router in fp32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "moments", "installed", "outcome"),
+    [
+        ("cpu", "float32", False, "float32"),
+        ("cuda", "float32", False, "float32"),
+        ("cuda", "int8", True, "int8"),
+        ("cuda", "int8", False, MissingDependency),
+        ("cpu", "int8", True, PrecisionUnavailable),
+        ("mps", "int8", True, PrecisionUnavailable),
+    ],
+)
+def test_moments_are_in_8_bits_where_that_is_asked_for_and_possible(
+    monkeypatch, kind, moments, installed, outcome
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object() if installed else None)
+    policy = decide("auto", H100 if kind == "cuda" else DeviceFacts(kind=kind), "full")
+    if not isinstance(outcome, str):
+        with pytest.raises(outcome):
+            with_moments(policy, moments)
+        return
+    found = with_moments(policy, moments)
+    assert found.optimizer_dtype == outcome
+    assert ("moments in 8 bits" in found.reason) == (outcome == "int8")
 
 
 def test_a_policy_is_written_as_plain_values():

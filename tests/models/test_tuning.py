@@ -248,6 +248,34 @@ def test_checkpointing_gives_the_same_gradients(load_golden, native_batch, fp32_
         assert torch.allclose(gradient, recomputed[name], rtol=1e-5, atol=1e-6), name
 
 
+@pytest.mark.parametrize("parts", [(), ("decoder",), ("vision",), ("decoder", "vision")])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parts_are_checkpointed_alone_with_the_same_gradients(
+    load_golden, native_batch, fp32_policy, family, parts
+):
+    model, batch = load_golden(family), native_batch(family)
+    apply_tuning(model, FULL, fp32_policy)
+    kept = gradients(model, batch)
+    prepare_checkpointing(model, parts)
+    calls = {
+        "decoder": count_calls(model.model.language_model.layers[0].self_attn),
+        "vision": count_calls(model.model.vision_tower.sam_encoder.layers[0].attn),
+    }
+    once = {name: len(seen) for name, seen in calls.items()}
+    recomputed = gradients(model, batch)
+    again = {name: len(seen) - once[name] for name, seen in calls.items()}
+    # Vision runs once for all global views and once for all tiles.
+    assert again == {"decoder": 1 + ("decoder" in parts), "vision": 2 * (1 + ("vision" in parts))}
+    for name, gradient in kept.items():
+        assert torch.allclose(gradient, recomputed[name], rtol=1e-5, atol=1e-6), name
+
+
+def count_calls(module):
+    seen = []
+    module.register_forward_pre_hook(lambda *_: seen.append(1))
+    return seen
+
+
 def test_a_second_set_of_adapters_is_refused(load_golden, fp32_policy):
     model = load_golden()
     apply_tuning(model, ATTENTION, fp32_policy)

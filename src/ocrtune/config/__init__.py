@@ -9,6 +9,7 @@ from ocrtune.config.reading import (
     write_config,
 )
 from ocrtune.config.tree import (
+    CheckpointedPart,
     Config,
     DataSection,
     DecodingSection,
@@ -28,6 +29,7 @@ from ocrtune.config.tree import (
 
 __all__ = [
     "PRESETS",
+    "CheckpointedPart",
     "Config",
     "DataSection",
     "DecodingSection",

@@ -4,14 +4,24 @@ The tree says what to do, never what the machine is: device and dtype are decisi
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from ocrtune.families import Fit
 from ocrtune.text import Normalization
 
 Part = Literal["decoder", "projector", "vision"]
+CheckpointedPart = Literal["decoder", "vision"]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -246,6 +256,7 @@ class OptimizerSection(Section):
         max_grad_norm: Gradients are clipped to this norm; 0 for no clipping.
         schedule: Shape after the warm-up.
         warmup_fraction: Share of the steps in which the rate rises.
+        moments: What AdamW's two moments are kept in; `int8`, by bitsandbytes on CUDA, takes a quarter of the memory.
     """
 
     learning_rate: Rate = 1e-4
@@ -256,6 +267,12 @@ class OptimizerSection(Section):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_fraction: Share = 0.05
+    moments: Literal["float32", "int8"] = "float32"
+
+
+def _checkpointed_parts(value: object) -> object:
+    """All parts for true, none for false."""
+    return {True: get_args(CheckpointedPart), False: ()}[value] if isinstance(value, bool) else value
 
 
 class GuidanceSection(Section):
@@ -315,7 +332,8 @@ class TrainingSection(Section):
         accumulation_steps: Forwards in an optimizer step; the loss is the token mean over all of them.
         precision: `auto` decides by device; the decision and its reason are printed and saved.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        gradient_checkpointing: Recompute activations instead of keeping them.
+        gradient_checkpointing: Parts whose activations are recomputed instead of kept, such as `[vision]`; `true` for
+            both, `false` for none.
         bucket_by_length: Batches of examples of like length, in random order; packed rows need none.
         pack_tokens: Most tokens of a row in which several examples stand that do not see each other, so that nothing is
             padded; without it each example has a row of its own. A row takes the memory of so many tokens. Four times a
@@ -339,7 +357,7 @@ class TrainingSection(Section):
     accumulation_steps: Positive = 1
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[tuple[CheckpointedPart, ...], BeforeValidator(_checkpointed_parts)] = ()
     bucket_by_length: bool = True
     pack_tokens: Positive | None = None
     vision_chunk_views: Positive | None = None

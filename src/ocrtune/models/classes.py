@@ -26,6 +26,7 @@ from ocrtune.models.features import ImageTensors, arrange, encode_views
 from ocrtune.models.forms import native_images, published_images
 from ocrtune.models.sam import speed_up_sam
 from ocrtune.models.segments import Segments, make_segments
+from ocrtune.models.supervised import forward_to_loss
 
 NATIVE_IMAGE_KEYS = ("pixel_values", "pixel_values_local", "num_local_patches", "patches_grid")
 """Native keywords that say what the images are."""
@@ -40,9 +41,12 @@ class OcrModel(PreTrainedModel):
     Attributes:
         vision_chunk_views: Most views in one forward of the vision encoder; None for as many as `views_per_forward`
             says.
+        trims_last_layer: Where nothing but the loss is asked for, the last decoder layer computes supervised positions
+            only; off where something else is to look at its outputs.
     """
 
     vision_chunk_views: int | None = None
+    trims_last_layer: bool = True
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -72,6 +76,7 @@ class OcrModel(PreTrainedModel):
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
+        loss_only: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Logits and, with labels, the loss; images in the native or in the published form.
@@ -96,6 +101,7 @@ class OcrModel(PreTrainedModel):
             past_key_values: Cache of earlier positions, which hold the images then.
             inputs_embeds: (B, L, H) instead of `input_ids`.
             use_cache: Off by default where labels are given.
+            loss_only: Compute the loss at `logits_to_keep` and no logits, see `forward_to_loss`.
             **kwargs: What transformers' class takes besides, such as `logits_to_keep`.
 
         Returns:
@@ -129,18 +135,19 @@ class OcrModel(PreTrainedModel):
         elif labels is not None and past_key_values is None:
             use_cache = bool(use_cache)
             prompt_tokens = prompt_lengths(labels) if prompt_tokens is None else prompt_tokens
-        return super().forward(
-            input_ids=input_ids,
-            attention_mask=self._decoder_mask(
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": self._decoder_mask(
                 tokens, attention_mask, None if past_key_values is not None else prompt_tokens
             ),
-            labels=labels,
-            mm_encoder_outputs=mm_encoder_outputs,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
-        )
+            "mm_encoder_outputs": mm_encoder_outputs,
+            "past_key_values": past_key_values,
+            "inputs_embeds": inputs_embeds,
+            "use_cache": use_cache,
+        }
+        if loss_only:
+            return forward_to_loss(self, given, **kwargs)
+        return super().forward(labels=labels, **given, **kwargs)
 
     @classmethod
     def _can_set_experts_implementation(cls) -> bool:

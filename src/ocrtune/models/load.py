@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedConfig
@@ -12,12 +12,12 @@ from transformers.utils import GENERATION_CONFIG_NAME, logging
 from ocrtune.errors import CheckpointError
 from ocrtune.models.classes import MODEL_CLASSES, OcrModel
 from ocrtune.models.configs import CONFIG_FILE, read_config, read_family
+from ocrtune.models.decoder import mend_decoder
+from ocrtune.models.experts import ExpertsName
 from ocrtune.models.precision import TORCH_DTYPES
 from ocrtune.models.tensors import check_tensors, weight_files
 from ocrtune.models.weights import copy_tensors, read_state
 from ocrtune.progress import talk
-
-Experts = Literal["grouped_mm", "eager"]
 
 
 def load_model(
@@ -26,7 +26,7 @@ def load_model(
     dtype: str = "float32",
     device: str | torch.device = "cpu",
     family: str | None = None,
-    experts: Experts = "grouped_mm",
+    experts: ExpertsName = "ocrtune",
     quantization: BitsAndBytesConfig | None = None,
 ) -> OcrModel:
     """A model of any family, in eval mode, from a folder in the published or the native layout.
@@ -39,7 +39,8 @@ def load_model(
         dtype: `float32`, `bfloat16` or `float16`; the weights are cast to it whatever the files hold.
         device: Where the weights go.
         family: `deepseek_ocr`, `deepseek_ocr2` or `unlimited_ocr`; read from `config.json` without it.
-        experts: How routed experts are computed: all of a layer in one grouped product, or one after another.
+        experts: How routed experts are computed: as `experts.py` has it, or by transformers in one grouped product
+            or one after another.
         quantization: Hold linear layers in 4 bits, see `quantization_config`; needs a CUDA device.
 
     Raises:
@@ -67,6 +68,7 @@ def load_model(
     # transformers notes which names it converted, none here, and would write native ones (5.23).
     model._weight_conversions = None  # noqa: SLF001
     model.name_or_path = model.config.name_or_path = str(folder)
+    mend_decoder(model)
     return model.to(device).eval()
 
 
@@ -113,6 +115,7 @@ def _quantized(
             device_map={"": str(device)},
             **options,
         )
+    mend_decoder(model)
     return model.eval()
 
 

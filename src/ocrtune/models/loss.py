@@ -66,6 +66,7 @@ def supervised_loss(
         logits_to_keep=supervised,
         num_items_in_batch=num_items,
         use_cache=False,
+        loss_only=True,
         output_router_logits=router_loss > 0,
     )
     if not router_loss:

@@ -5,20 +5,22 @@ What a device can do is asked once (`detect_device`); what follows from it is a 
 parameter is fp32, and a gradient scaler is on exactly where autocast is fp16.
 """
 
+import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
-from ocrtune.errors import Float16Trainable, PrecisionUnavailable
+from ocrtune.errors import Float16Trainable, PrecisionUnavailable, require
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DeviceKind = Literal["cpu", "cuda", "mps"]
 RequestedDevice = Literal["auto", "cpu", "cuda", "mps"]
 Requested = Literal["auto", "fp32", "bf16", "fp16"]
 Method = Literal["full", "lora", "qlora"]
+MomentsDtype = Literal["float32", "int8"]
 
 TORCH_DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
@@ -65,7 +67,7 @@ class PrecisionPolicy:
         learning_dtype: Parameters that learn, always float32.
         autocast_dtype: Matrix products are computed in it; None for no autocast.
         scaler: Losses are scaled against fp16 underflow.
-        optimizer_dtype: Moments of AdamW; those of the parameters that learn.
+        optimizer_dtype: Moments of AdamW: those of the parameters that learn, or 8 bits.
         quantized: Linear layers of the base are held in 4 bits (NF4).
         reason: Why, for people.
     """
@@ -75,7 +77,7 @@ class PrecisionPolicy:
     learning_dtype: Dtype = "float32"
     autocast_dtype: Dtype | None = None
     scaler: bool = False
-    optimizer_dtype: Dtype = "float32"
+    optimizer_dtype: MomentsDtype = "float32"
     quantized: bool = False
     reason: str
 
@@ -151,11 +153,36 @@ def choose_precision(requested: Requested, device: DeviceFacts, tuning: Method) 
     return _on_cpu(requested, tuning) if device.kind == "cpu" else _on_mps(requested)
 
 
+def with_moments(policy: PrecisionPolicy, moments: MomentsDtype) -> PrecisionPolicy:
+    """The policy with the optimizer's moments as the recipe asks for them.
+
+    Raises:
+        PrecisionUnavailable: Moments in 8 bits on a device without kernels for them.
+        MissingDependency: bitsandbytes, which has the kernels, is not installed.
+    """
+    if moments == "float32":
+        return policy
+    if policy.device_kind != "cuda":
+        raise PrecisionUnavailable(
+            f"moments in 8 bits need a cuda device, this run uses {policy.device_kind}",
+            where="optimizer.moments",
+            hint="set optimizer.moments to float32",
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise require("bitsandbytes", "qlora")
+    return replace(policy, optimizer_dtype=moments, reason=f"{policy.reason}; moments in 8 bits")
+
+
 def choose_inference_dtype(device: DeviceFacts) -> Dtype:
     """The dtype in which a checkpoint is loaded to predict, where nobody asks for another."""
     if device.kind != "cuda":
         return "float32"
     return "bfloat16" if device.has_bf16 else "float16"
+
+
+def compute_dtype(kind: str, weights: torch.dtype) -> torch.dtype:
+    """The dtype in which a product with `weights` is to be computed on a device of this kind, now."""
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights
 
 
 def guard_trainables(model: nn.Module) -> None:
@@ -304,9 +331,7 @@ def _what_is_kept(method: Method, autocast: Dtype | None, compute: Dtype) -> str
         return f"the base in {compute}, adapters in fp32"
     if autocast is None:
         return "weights in fp32"
-    return (
-        "master weights in fp32; routed experts compute in fp32 too, their grouped product ignores autocast"
-    )
+    return f"master weights in fp32, products in {compute}, the router in fp32"
 
 
 def _described(device: DeviceFacts) -> str:

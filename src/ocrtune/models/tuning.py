@@ -11,7 +11,7 @@ import importlib.util
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -20,9 +20,11 @@ from rich.box import SIMPLE
 from rich.table import Table
 from torch import nn
 from transformers import BitsAndBytesConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ocrtune.config import LoraSection, OptimizerSection, Part, TuningSection
+from ocrtune.config import CheckpointedPart, LoraSection, OptimizerSection, Part, TuningSection
 from ocrtune.errors import TuningError, require
+from ocrtune.models.adapters import factor_adapters
 from ocrtune.models.classes import OcrModel
 from ocrtune.models.precision import PrecisionPolicy, cast_learning, guard_trainables
 from ocrtune.progress import talk
@@ -60,6 +62,7 @@ _GROUPS: tuple[tuple[Part, str, str], ...] = (
     ("vision", "vision sam", r"model\.vision_tower\.sam_encoder\."),
     ("vision", "vision encoder", r"model\.vision_tower\.(?:vision_encoder|query_\d+_resolution)\."),
 )
+_VISION_LAYER = re.compile(r"model\.vision_tower\.")
 _ADAPTER = re.compile(r"\.lora_[AB]\.")
 
 
@@ -231,13 +234,18 @@ def learning_names(model: nn.Module) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
-def prepare_checkpointing(model: OcrModel) -> None:
-    """Has activations recomputed in the backward pass, in a way that frozen embeddings do not break.
+def prepare_checkpointing(
+    model: OcrModel, parts: Collection[CheckpointedPart] = get_args(CheckpointedPart)
+) -> None:
+    """Has activations of some parts recomputed in the backward pass, in a way that frozen embeddings do not break.
 
     Checkpointing that re-enters autograd gives gradients only to blocks whose input has one: behind a frozen
     embedding every decoder adapter would stay at its first value, without an error.
     """
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    for path, module in model.named_modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = ("vision" if _VISION_LAYER.match(path) else "decoder") in parts
 
 
 def quantization_config(policy: PrecisionPolicy) -> BitsAndBytesConfig | None:
@@ -318,6 +326,7 @@ def _add_adapters(model: nn.Module, tuning: TuningSection, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(config, model, ADAPTER_NAME)
+    factor_adapters(model)
 
 
 def _expert_parameters(model: nn.Module, lora: LoraSection) -> list[str] | None:

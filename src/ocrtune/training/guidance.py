@@ -219,6 +219,8 @@ class Watch:
     def over(self, model: OcrModel, section: GuidanceSection) -> None:
         """Watch every forward of `model` in training from now on."""
         layers = model.model.language_model.layers
+        # The last layer may be one that is watched.
+        model.trims_last_layer = False
 
         def catch_features(module: nn.Module, _: Any, output: Tensor) -> None:
             if module.training:

@@ -1,5 +1,6 @@
 """AdamW over groups of parameters: per-part rates, weight decay on matrices only."""
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -47,13 +48,16 @@ def group_parameters(model: nn.Module, optimizer: OptimizerSection) -> list[Para
     ]
 
 
-def make_optimizer(model: nn.Module, optimizer: OptimizerSection, *, fused: bool) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, optimizer: OptimizerSection, *, fused: bool) -> torch.optim.Optimizer:
     """AdamW over the learning parameters of `model`.
 
     Args:
         model: With `requires_grad` set on what learns, in fp32.
         optimizer: Rates, decay, betas, epsilon.
         fused: One kernel for all parameters. It skips the check for fp16 gradients, `guard_trainables` does not.
+
+    Returns:
+        torch's AdamW, or that of bitsandbytes where moments are kept in 8 bits; it keeps those of small tensors in fp32.
     """
     groups: list[dict[str, Any]] = [
         {
@@ -63,9 +67,17 @@ def make_optimizer(model: nn.Module, optimizer: OptimizerSection, *, fused: bool
         }
         for group in group_parameters(model, optimizer)
     ]
-    return torch.optim.AdamW(
-        groups, lr=optimizer.learning_rate, betas=optimizer.betas, eps=optimizer.epsilon, fused=fused
-    )
+    settings: dict[str, Any] = {
+        "lr": optimizer.learning_rate,
+        "betas": optimizer.betas,
+        "eps": optimizer.epsilon,
+    }
+    if optimizer.moments == "int8":
+        in_8_bits: torch.optim.Optimizer = importlib.import_module("bitsandbytes.optim").AdamW8bit(
+            groups, **settings
+        )
+        return in_8_bits
+    return torch.optim.AdamW(groups, **settings, fused=fused)
 
 
 def _embedding_weights(modules: Iterable[nn.Module]) -> set[int]:

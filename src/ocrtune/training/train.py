@@ -31,7 +31,13 @@ from ocrtune.models import (
     save_checkpoint,
 )
 from ocrtune.models.builtin import BUILTIN, BUILTIN_RANDOM
-from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision, detect_device
+from ocrtune.models.precision import (
+    DeviceFacts,
+    PrecisionPolicy,
+    choose_precision,
+    detect_device,
+    with_moments,
+)
 from ocrtune.models.segments import attend_by_segments
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import (
@@ -135,6 +141,7 @@ def make_plan_in(folder: RunFolder, config: Config, device: DeviceFacts, process
         base = find_base(config, folder)
     family = read_family(base, config.family)
     policy = choose_precision(config.training.precision, device, config.tuning.method)
+    policy = with_moments(policy, config.optimizer.moments)
     say(f"{family.title} on {device.name}: {policy.reason}")
     card = read_card(base)
     return Plan(
@@ -164,7 +171,7 @@ def tune_model(plan: Plan) -> TunedModel:
     """Load the base, set up what learns, and say and save what that is."""
     tuned = load_tuned(plan)
     if plan.config.training.gradient_checkpointing:
-        prepare_checkpointing(tuned.model)
+        prepare_checkpointing(tuned.model, plan.config.training.gradient_checkpointing)
     table = tuned.table.with_rates(plan.config.optimizer)
     print_table(table)
     plan.folder.write_json("learning.json", table.as_dicts())

@@ -1,0 +1,128 @@
+"""A last layer at supervised positions alone gives the losses and gradients of one at all positions."""
+
+import pytest
+import torch
+from golden_batches import IMAGE_ID, read_golden
+
+from ocrtune.families import FAMILIES
+from ocrtune.models import load_model, supervised_loss
+from ocrtune.models.decoder import can_trim, mend_decoder
+
+
+def learn(model, batch, **options):
+    model.zero_grad()
+    loss = supervised_loss(model, batch, **options).loss
+    loss.backward()
+    return float(loss.detach()), {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def rows_of_text():
+    """Padded rows with answers of different lengths, in one of them in two pieces, in one of them none."""
+    draw = torch.Generator().manual_seed(1)
+    ids = torch.randint(3, IMAGE_ID, (4, 16), generator=draw)
+    labels = ids.clone()
+    for row, (prompt, length) in enumerate([(3, 16), (2, 9), (7, 12), (16, 11)]):
+        ids[row, length:], labels[row, length:], labels[row, :prompt] = 2, -100, -100
+    labels[0, 8:11] = -100
+    return {"input_ids": ids, "labels": labels, "attention_mask": (ids != 2).long()}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("batch", ["pages", "text", "unpadded"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_and_gradients_are_those_of_whole_rows(family, batch, attention):
+    golden = read_golden(family)
+    model = load_model(golden.folder)
+    model.set_attn_implementation(attention)
+    given = golden.batch.native() if batch == "pages" else rows_of_text()
+    if batch == "unpadded":
+        given = {key: value[:1] for key, value in given.items() if key != "attention_mask"}
+    found_loss, found = learn(model, given)
+    model.trims_last_layer = False
+    wanted_loss, wanted = learn(model, given)
+    assert found_loss == pytest.approx(wanted_loss, rel=1e-6)
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-5, atol=2e-6), name
+
+
+@pytest.fixture
+def lengths(monkeypatch):
+    """Positions that go through the last layer's MLP."""
+    model = load_model(read_golden("deepseek_ocr").folder)
+    seen = []
+    last = model.model.language_model.layers[-1]
+    last.mlp.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[0] * given[0].shape[1]))
+    return model, seen
+
+
+class TestPositions:
+    def test_are_the_supervised_ones(self, lengths):
+        model, seen = lengths
+        batch = rows_of_text()
+        supervised_loss(model, batch)
+        assert seen == [int((batch["labels"][:, 1:] != -100).sum())]
+
+    def test_are_all_where_the_router_is_asked(self, lengths):
+        model, seen = lengths
+        supervised_loss(model, rows_of_text(), router_loss=0.1)
+        assert seen == [4 * 16]
+
+    def test_are_all_where_it_is_off(self, lengths):
+        model, seen = lengths
+        model.trims_last_layer = False
+        supervised_loss(model, rows_of_text())
+        assert seen == [4 * 16]
+
+    def test_are_all_where_rows_are_packed(self, lengths):
+        model, seen = lengths
+        supervised_loss(model, {**rows_of_text(), "segment_lengths": torch.tensor([16, 16])})
+        assert seen == [4 * 16]
+
+    def test_are_all_under_attention_without_a_mask_of_rows(self, lengths):
+        model, _ = lengths
+        assert can_trim(model)
+        model.model.language_model.config._attn_implementation_internal = "flex_attention"
+        assert not can_trim(model)
+
+    def test_are_all_in_a_forward_that_gives_logits(self, lengths):
+        model, seen = lengths
+        batch = rows_of_text()
+        assert model(**batch).logits.shape[:2] == batch["input_ids"].shape
+        assert seen == [4 * 16]
+
+
+def test_checkpointing_keeps_the_gradients():
+    model = load_model(read_golden("unlimited_ocr").folder).train()
+    batch = rows_of_text()
+    wanted = learn(model, batch)
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    found = learn(model, batch)
+    assert found[0] == wanted[0]
+    assert all(torch.allclose(found[1][name], wanted[1][name], atol=1e-7) for name in wanted[1])
+
+
+def test_a_checkpointed_last_layer_runs_twice_and_not_three_times():
+    model = load_model(read_golden("deepseek_ocr").folder).train()
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    calls = []
+    layers = model.model.language_model.layers
+    for index in (0, -1):
+        layers[index].mlp.register_forward_pre_hook(lambda *_, index=index: calls.append(index))
+    for trims in (True, False):
+        model.trims_last_layer = trims
+        calls.clear()
+        learn(model, rows_of_text())
+        assert (calls.count(0), calls.count(-1)) == (2, 2)
+
+
+def test_mending_changes_no_name_and_only_once_a_class():
+    model = load_model(read_golden("deepseek_ocr2").folder)
+    names, classes = list(model.state_dict()), [type(module) for module in model.modules()]
+    mend_decoder(model)
+    assert list(model.state_dict()) == names
+    assert [type(module) for module in model.modules()] == classes
