@@ -32,6 +32,7 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/packing.py
 	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/input_pipeline.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/decoder.py
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/planner.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/synth.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/million_rows.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/streaming.py

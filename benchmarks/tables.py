@@ -59,6 +59,7 @@ def numbers() -> str:
         training_part(read("training_step")),
         packing_part(read("packing")),
         decoder_part(read("decoder")),
+        planner_part(read("planner")),
         encoding_part(read("encode")),
         pipeline_part(read("input_pipeline")),
         synth_part(read("synth")),
@@ -218,6 +219,32 @@ def packing_part(result: Mapping[str, Any]) -> str:
     return f"""**Packed rows** (`python benchmarks/packing.py`), one CPU thread, processor time: forward and backward of the decoder on {result["examples"]} lines
 and pages of {result["shortest_tokens"]}–{result["longest_tokens"]:,} tokens, {result["batch_size"]} in a batch, or in rows of {result["pack_tokens"]:,}. Losses of an epoch differ by {result["loss_difference"]:.1g}. Of 3,000 such
 examples rows are full to {filled} tokens.
+def planner_part(result: Mapping[str, Any]) -> str:
+    """Forecasts of memory and operations beside what was measured."""
+    rows = [
+        (
+            row["name"],
+            f"{row['rows']}",
+            f"{row['positions']:,}",
+            f"{row['memory_mib']:,}",
+            f"{row['forecast_mib']:,}",
+            f"{row['memory_ratio']:.2f}",
+            f"{row['flops_ratio']:.3f}",
+        )
+        for row in result["rows"]
+    ]
+    heads = (
+        "what learns, and how",
+        "pages",
+        "positions",
+        "peak, MiB",
+        "forecast, MiB",
+        "ratio",
+        "operations, ratio",
+    )
+    return f"""**Forecasts of `ocrtune doctor RUN.yaml`** (`python benchmarks/planner.py`) beside measurement on a CPU, for two steps of the model of
+{result["model"]["parameters"] / 1e6:.0f} M parameters: most memory of the process beyond what it has when the model is loaded, weights included; operations
+as torch's FlopCounter counts them. The forecasts of memory are at most {result["largest_memory_error"]:.0%} off.
 
 {table(heads, rows, left=1)}"""
 

@@ -65,6 +65,7 @@
     │   └── GradientAuditError            a tensor said to learn has no gradient, or a frozen one has
     ├── TrainingError                     a run cannot go on
     │   └── NonFiniteLoss                 loss or gradient norm is NaN or infinite
+    ├── PlanningError                     a run cannot be planned: no such card, or no pages to measure
     ├── PredictionError                   pages cannot be predicted
     ├── EvaluationError                   predictions and references do not match up
     ├── ReportError                       what a report is to be made of is missing or broken
@@ -500,6 +501,12 @@ class NonFiniteLoss(TrainingError):
     """The loss or the gradient norm is NaN or infinite."""
 
     code = "non-finite-loss"
+
+
+class PlanningError(OcrtuneError):
+    """A run cannot be planned."""
+
+    code = "planning"
 
 
 class PredictionError(OcrtuneError):

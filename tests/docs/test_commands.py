@@ -30,6 +30,7 @@ PAGES = (
     "docs/guides/synthetic-pages.md",
     "docs/guides/your-data.md",
     "docs/guides/check.md",
+    "docs/guides/plan-a-run.md",
     "docs/guides/review.md",
     "docs/concepts/inputs.md",
     "docs/concepts/models.md",

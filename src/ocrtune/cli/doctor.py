@@ -1,4 +1,4 @@
-"""`ocrtune doctor`: what stands in the way, on this machine or in a batch."""
+"""`ocrtune doctor`: what stands in the way, on this machine or in a batch; or what a run will take."""
 
 import sys
 from collections.abc import Sequence
@@ -9,16 +9,37 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ocrtune.cli.plans import print_plan
 from ocrtune.cli.printing import print_findings, print_json
+from ocrtune.config import read_config
 from ocrtune.doctor import MachineFacts, check_machine, inspect_machine
-from ocrtune.errors import ModeError, require
+from ocrtune.errors import ConfigError, ModeError, require
 from ocrtune.families import FAMILIES, get_family
 from ocrtune.progress import say
 from ocrtune.records import Finding
 
 
 def command(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN.yaml]",
+            help="Plan this recipe, or a shipped one by name: memory, time, and settings that fit.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given often."),
+    ] = None,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            help="Plan for a card: T4, L4, 4090, A100, A100-40, H100, or `this` machine, which is the default.",
+            show_default=False,
+        ),
+    ] = None,
     batch: Annotated[
         Path | None,
         typer.Option(
@@ -38,13 +59,28 @@ def command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Look at this machine, or at one batch, and say what is wrong and how to mend it.
+    """Look at this machine, at one batch or at a recipe, and say what is wrong and how to mend it.
+
+    With a recipe it forecasts memory and time on a card from the pages' sizes and texts, without loading
+    the model, and prints the settings by which the run fits and is fastest. Exits with 1 if it cannot fit.
 
     With --batch it checks the inputs of any trainer against what the model expects: the mistakes it finds raise
     nothing in the published code, and the loss falls all the same. Exits with 1 if there is an error.
 
-    Example: ocrtune doctor --batch batch.pt --family deepseek_ocr
+    Example: ocrtune doctor lora-gundam --card T4 --set data.uri=scans/manifest.jsonl
     """
+    if recipe is not None:
+        if batch is not None:
+            raise ConfigError(
+                ["a recipe and --batch at once"], hint="one after the other: they answer different questions"
+            )
+        _plan(recipe, overrides or (), card, json=json)
+        return
+    if overrides or card is not None:
+        raise ConfigError(
+            ["--set and --card are about a recipe, and none is given"],
+            hint="ocrtune doctor RUN.yaml --card T4",
+        )
     facts: dict[str, Any] = {}
     if batch is not None:
         findings = _check_batch(batch, family, image_token_id)
@@ -60,6 +96,21 @@ def command(
     if json:
         print_json({**facts, "findings": [finding.as_dict() for finding in findings], **counts})
     if counts["errors"]:
+        raise typer.Exit(1)
+
+
+def _plan(recipe: str, overrides: Sequence[str], card: str | None, *, json: bool) -> None:
+    config = read_config(recipe, overrides)
+    try:
+        from ocrtune.planning import THIS, find_card, plan_run  # noqa: PLC0415  # `--help` works without torch
+    except ModuleNotFoundError as error:
+        raise require(error.name or "torch", "train") from error
+    plan = plan_run(config, find_card(THIS if card is None else card)).as_dict()
+    if json:
+        print_json(plan)
+    else:
+        print_plan(plan)
+    if not plan["plan"]["fits"]:
         raise typer.Exit(1)
 
 

@@ -1,0 +1,216 @@
+"""The plan of a run on a card: what fits, what of that is fastest, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from ocrtune.config import Config
+from ocrtune.models.precision import PrecisionPolicy, choose_precision
+from ocrtune.planning.activations import Widths
+from ocrtune.planning.cards import Card
+from ocrtune.planning.duration import Machine, StepTime, forecast_time
+from ocrtune.planning.finding import PlannedModel, find_model
+from ocrtune.planning.forwards import Grouping, largest_forward, usual_forward
+from ocrtune.planning.memory import Forecast, Setting, forecast_memory
+from ocrtune.planning.pages import Sample, measure_pages
+from ocrtune.planning.shapes import Learning, ModelShape
+from ocrtune.planning.weights import count_weights
+
+MOST_OF_MEMORY = 0.9
+"""Share of a card's memory that a plan may fill by its forecast."""
+
+MOST_ROWS = 32
+PACK_TOKENS = (2048, 4096, 8192, 16384)
+CHUNKS = (None, 4, 1)
+LARGEST_CACHE_BYTES = 200 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One way to run a recipe, and what it is forecast to take.
+
+    Attributes:
+        grouping: How examples are put into forwards.
+        checkpointed: Parts whose activations are recomputed.
+        cached: Vision features are read from the second epoch on.
+        accumulation: Forwards of an optimizer step.
+        examples: Of an optimizer step, in the mean.
+        memory: Of the largest forward.
+        step: Of a usual forward.
+        first_epoch_s: Seconds of the first epoch.
+        epoch_s: Seconds of each later one.
+    """
+
+    grouping: Grouping
+    checkpointed: frozenset[str]
+    cached: bool
+    accumulation: int
+    examples: float
+    memory: Forecast
+    step: StepTime
+    first_epoch_s: float
+    epoch_s: float
+
+    def run_s(self, epochs: float) -> float:
+        """Seconds of so many epochs."""
+        return self.first_epoch_s * min(epochs, 1.0) + self.epoch_s * max(epochs - 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Everything that choices are made from.
+
+    Attributes:
+        config: The recipe.
+        card: Where it is to run.
+        model: Of the recipe.
+        sample: Pages of the recipe, measured.
+        machine: The model on that card.
+    """
+
+    config: Config
+    card: Card
+    model: PlannedModel
+    sample: Sample
+    machine: Machine
+
+    @classmethod
+    def of(cls, config: Config, card: Card) -> "Planner":
+        """Finds the model's sizes and measures pages.
+
+        Raises:
+            OcrtuneError: Model or pages cannot be read, or the card cannot do what the recipe asks.
+        """
+        model = find_model(config)
+        sample = measure_pages(config, model.recipe, model.tokenizer)
+        return cls.on(config, card, model, sample)
+
+    @classmethod
+    def on(cls, config: Config, card: Card, model: PlannedModel, sample: Sample) -> "Planner":
+        """A planner for pages that were measured already."""
+        machine = Machine(
+            card=card,
+            policy=choose_precision(config.training.precision, card.device, config.tuning.method),
+            shape=ModelShape.of(model.config),
+            weights=count_weights(model.config, config.tuning),
+        )
+        return cls(config=config, card=card, model=model, sample=sample, machine=machine)
+
+    @property
+    def policy(self) -> PrecisionPolicy:
+        """Dtypes on the card."""
+        return self.machine.policy
+
+    @property
+    def allowed_bytes(self) -> int:
+        """Memory that a plan may fill."""
+        return round(MOST_OF_MEMORY * self.card.memory_bytes)
+
+    @property
+    def can_cache(self) -> bool:
+        """Vision features stay what they are."""
+        return set(self.config.tuning.parts) == {"decoder"} and self.config.training.guidance is None
+
+    @property
+    def can_recompute(self) -> bool:
+        """Activations may be recomputed; the letter heads of guidance need them."""
+        return self.config.training.guidance is None
+
+    @property
+    def cache_bytes(self) -> int:
+        """Of the vision features of all examples on disk."""
+        width = self.model.config.text_config.hidden_size
+        each = self.sample.features * width * Widths.of(self.policy).stream
+        return round(each * self.sample.num_examples)
+
+    @property
+    def examples_of_a_step(self) -> int:
+        """Examples of an optimizer step, as the recipe has them."""
+        training = self.config.training
+        return training.batch_size * training.accumulation_steps
+
+    def as_asked(self) -> Choice:
+        """The recipe as it stands."""
+        training = self.config.training
+        grouping = Grouping(rows=training.batch_size, chunk_views=training.vision_chunk_views)
+        parts = ("decoder", "vision") if training.gradient_checkpointing else ()
+        return self.choose(grouping, frozenset(parts), cached=False)
+
+    def choose(
+        self, grouping: Grouping, checkpointed: frozenset[str], *, cached: bool, moments: str = "float32"
+    ) -> Choice:
+        """Forecasts for one way to run the recipe."""
+        machine, learning = self.machine, Learning.of(self.config.tuning, checkpointed)
+        window = self.model.family.reference_window
+        usual = usual_forward(
+            self.sample,
+            grouping,
+            window=window,
+            bucketed=self.config.training.bucket_by_length,
+            seed=self.config.run.seed,
+        )
+        accumulation = max(1, round(self.examples_of_a_step / usual.examples))
+        setting = Setting(
+            learning=learning,
+            widths=Widths.of(self.policy),
+            moments=moments,
+            accumulates=accumulation > 1,
+            batches=accumulation,
+            overhead_bytes=self.card.overhead_bytes,
+            overhead_share=self.card.overhead_share,
+        )
+        memory = forecast_memory(
+            machine.shape, machine.weights, largest_forward(self.sample, grouping, window=window), setting
+        )
+        step = forecast_time(machine, usual, learning)
+        forwards = self.sample.num_examples / usual.examples
+        updates_s = step.update_s * forwards / accumulation
+        whole = forwards * (step.vision_s + step.text_s) + updates_s
+        return Choice(
+            grouping=grouping,
+            checkpointed=checkpointed,
+            cached=cached,
+            accumulation=accumulation,
+            examples=usual.examples * accumulation,
+            memory=memory,
+            step=step,
+            first_epoch_s=whole,
+            epoch_s=forwards * step.text_s + updates_s if cached else whole,
+        )
+
+    def choices(self) -> Iterator[Choice]:
+        """All ways to run the recipe that are worth looking at."""
+        cached = (
+            self.can_cache and self.config.training.epochs > 1 and self.cache_bytes <= LARGEST_CACHE_BYTES
+        )
+        for grouping, checkpointed in product(self._groupings(), self._checkpointings()):
+            yield self.choose(grouping, checkpointed, cached=cached)
+
+    def fits(self, choice: Choice) -> bool:
+        """The forecast leaves the margin free."""
+        return choice.memory.total <= self.allowed_bytes
+
+    def _groupings(self) -> Iterator[Grouping]:
+        most = self.examples_of_a_step
+        rows = [count for count in range(1, min(MOST_ROWS, most) + 1) if most % count == 0]
+        chunks = tuple(dict.fromkeys([self.config.training.vision_chunk_views, *CHUNKS]))
+        for count, chunk in product(rows, chunks):
+            yield Grouping(rows=count, chunk_views=chunk)
+        if self.config.training.guidance is not None:
+            return
+        for tokens, chunk in product(PACK_TOKENS, chunks):
+            grouping = Grouping(pack_tokens=tokens, chunk_views=chunk)
+            if self.sample.longest <= tokens and 1 < grouping.examples(self.sample) <= most:
+                yield grouping
+
+    def _checkpointings(self) -> Sequence[frozenset[str]]:
+        if not self.can_recompute:
+            return [frozenset()]
+        learning = Learning.of(self.config.tuning)
+        parts = [
+            part for part, runs in (("decoder", True), ("vision", learning.vision_runs_backward)) if runs
+        ]
+        chosen = [frozenset[str]()]
+        for part in parts:
+            chosen += [one | {part} for one in chosen]
+        return chosen
