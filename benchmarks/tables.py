@@ -219,6 +219,10 @@ def packing_part(result: Mapping[str, Any]) -> str:
     return f"""**Packed rows** (`python benchmarks/packing.py`), one CPU thread, processor time: forward and backward of the decoder on {result["examples"]} lines
 and pages of {result["shortest_tokens"]}–{result["longest_tokens"]:,} tokens, {result["batch_size"]} in a batch, or in rows of {result["pack_tokens"]:,}. Losses of an epoch differ by {result["loss_difference"]:.1g}. Of 3,000 such
 examples rows are full to {filled} tokens.
+
+{table(heads, rows, left=1)}"""
+
+
 def planner_part(result: Mapping[str, Any]) -> str:
     """Forecasts of memory and operations beside what was measured."""
     rows = [
