@@ -108,6 +108,10 @@ def loss_and_gradients(model, tiny, examples, source):
     return loss.item(), gradients
 
 
+def farthest(gradients, others):
+    return max(float((gradients[part] - others[part]).abs().max()) for part in gradients)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_cached_equals_computed_in_loss_and_gradients(tiny, name, tmp_path):
     tiny = tiny(name)
@@ -127,8 +131,9 @@ def test_cached_equals_computed_in_loss_and_gradients(tiny, name, tmp_path):
         assert reader.counts["read"] == sum(len(example.images) for example in batch)
         assert plain - first == plain - second == 0.0
         assert gradients.keys() == first_gradients.keys() == second_gradients.keys()
-        assert all(torch.equal(gradients[part], first_gradients[part]) for part in gradients)
-        assert all(torch.equal(gradients[part], second_gradients[part]) for part in gradients)
+        # Sums of gradients may round by where their memory lies.
+        assert farthest(gradients, first_gradients) <= 1e-6
+        assert farthest(gradients, second_gradients) <= 1e-6
 
 
 @pytest.mark.parametrize("name", FAMILIES)

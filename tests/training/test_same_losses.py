@@ -14,6 +14,7 @@ from transformers import Trainer, set_seed
 from transformers.models.deepseek_ocr2 import modeling_deepseek_ocr2 as deepseek_ocr2
 from transformers.models.unlimited_ocr import modeling_unlimited_ocr as unlimited_ocr
 
+from ocrtune.inputs.collate import collate
 from ocrtune.models.tuning import apply_tuning
 from ocrtune.training.data import prepare_data
 from ocrtune.training.optimizer import make_optimizer
@@ -112,7 +113,7 @@ def make_plain(plan, data, ours):
         model=model,
         args=ours.args,
         train_dataset=data.train,
-        data_collator=ours.data_collator,
+        data_collator=lambda inputs: collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id).native(),
         optimizers=(make_optimizer(model, config.optimizer, fused=True), None),
     )
     trainer.order = ours._get_train_sampler()
