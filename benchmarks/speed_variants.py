@@ -31,6 +31,7 @@ from transformers.models.unlimited_ocr.configuration_unlimited_ocr import Unlimi
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import UnlimitedOcrForConditionalGeneration
 
 from ocrtune.inputs.collate import collate
+from ocrtune.inputs.kept import KNOWN_IMAGES
 from ocrtune.models.loss import supervised_loss
 from ocrtune.models.tuning import apply_tuning
 from ocrtune.records import ModelInputs
@@ -296,8 +297,10 @@ def split_tiles(tiles: Tensor | None, counts: list[int]) -> list[Tensor | None]:
 
 
 def native_batch(plan: Plan, inputs: Examples) -> Batch:
-    """A padded batch in the native form, its pixels ready for any class."""
-    return with_pixels(collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id).native())
+    """A padded batch in the native form, its pixels ready for any class, and nothing in it that is looked up or kept."""
+    batch = collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id).native()
+    batch.pop(KNOWN_IMAGES, None)
+    return with_pixels(batch)
 
 
 def step_on(run: Run, examples: Examples) -> float:
