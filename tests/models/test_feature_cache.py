@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +22,7 @@ from ocrtune.models import load_model, supervised_loss
 from ocrtune.models.feature_cache import HEADER_BYTES, FeatureCache
 from ocrtune.models.feature_folders import IN_USE_S, LAST_USED, total_bytes
 from ocrtune.models.feature_key import FeatureKey, feature_key
-from ocrtune.models.feature_shards import BAD_SUFFIX, SUFFIX
+from ocrtune.models.feature_shards import BAD_SUFFIX, SUFFIX, TEMPORARY_SUFFIX
 from ocrtune.models.known_features import FeatureSource
 from ocrtune.models.tuning import part_of
 from ocrtune.records import Cut, PdfPage, TiffPage
@@ -119,9 +120,10 @@ def test_cached_equals_computed_in_loss_and_gradients(tiny, name, tmp_path):
     key = feature_key(model, tiny.recipe.mode, autocast_dtype=None)
     text = replace(examples[0], images=(), prompt="read")
     rows = [[example] for example in examples] + [[text]]
-    for batch in [*rows, [*examples[:2], text]]:
+    for number, batch in enumerate([*rows, [*examples[:2], text]]):
         plain, gradients = loss_and_gradients(model, tiny, batch, None)
-        folder = tmp_path / str(len(batch))
+        # A cache of its own: an image that another batch computed by itself may round otherwise.
+        folder = tmp_path / str(number)
         writer = FeatureSource(FeatureCache(folder, key, limit_bytes=ROOM), nullcontext)
         first, first_gradients = loss_and_gradients(model, tiny, batch, writer)
         writer.features.flush()
@@ -253,6 +255,32 @@ def test_a_disk_that_cannot_be_written_stops_the_keeping_not_the_run(tmp_path, m
     assert cache.use().num_not_kept == 2
     assert "No space left on device" in capsys.readouterr().err
     assert cache.find(image(1).key) is None
+
+
+def test_a_folder_that_is_removed_meanwhile_stops_the_keeping_not_the_run(tmp_path, capsys):
+    cache = filled(tmp_path / "root")
+    shutil.rmtree(tmp_path / "root")
+    assert same(cache.find(image(1).key), image(1))
+    assert cache.find(image(7).key) is None
+    cache.add(image(7))
+    cache.flush()
+    cache.refresh()
+    assert cache.use().num_not_kept == 1
+    assert "no more vision features are kept" in capsys.readouterr().err
+
+
+def test_leftovers_that_belong_to_others_do_not_keep_a_cache_from_being_used(tmp_path, monkeypatch):
+    filled(tmp_path)
+    leftover = next(tmp_path.iterdir()) / f".shard-0{TEMPORARY_SUFFIX}"
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(path)
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    assert same(FeatureCache(tmp_path, KEY, limit_bytes=ROOM).find(image(1).key), image(1))
+    assert leftover.exists()
 
 
 def test_leftovers_of_a_killed_process_are_removed_when_they_are_old(tmp_path):

@@ -59,6 +59,31 @@ def test_threads_that_want_one_image_wait_for_the_first_that_makes_it():
     assert all(each is found[0] for each in found)
 
 
+def test_an_image_that_is_kept_twice_counts_once():
+    kept, made = KeptImages(3 * PAGE_BYTES), []
+
+    def make():
+        # As a thread does that waited for one that could not make it, while another one had begun anew.
+        kept._making.clear()
+        kept.find("page", counted(made, 2))
+        return image(1)
+
+    kept.find("page", make)
+    assert kept.num_bytes == PAGE_BYTES
+    assert kept._making == {}
+
+
+def test_no_thread_comes_between_the_making_and_the_keeping(monkeypatch):
+    kept, made = KeptImages(3 * PAGE_BYTES), []
+    keep = kept._keep
+    monkeypatch.setattr(
+        kept, "_keep", lambda key, image: (waits.append(key in kept._making), keep(key, image))
+    )
+    waits = []
+    kept.find("page", counted(made, 1))
+    assert waits == [True]
+
+
 def test_an_image_that_could_not_be_made_is_tried_again():
     kept = KeptImages(PAGE_BYTES)
 

@@ -177,12 +177,13 @@ class FeatureCache:
                 return
             images, num_bytes = list(self._waiting.values()), self._waiting_bytes
             self._waiting, self._waiting_bytes = {}, 0
-            problem = self._problem_with(num_bytes)
-            if not problem:
-                try:
+            try:
+                problem = self._problem_with(num_bytes)
+                if not problem:
                     self._learn(write_shard(self.folder, images))
-                except OSError as error:
-                    problem = f"it cannot be written: {error}"
+            except OSError as error:
+                # The folder may also have been removed meanwhile.
+                problem = f"it cannot be written: {error}"
             if problem:
                 self._is_full = True
                 self._num_not_kept += len(images)
@@ -218,7 +219,10 @@ class FeatureCache:
 
     def _look_for_shards(self) -> None:
         """Open what other processes have written since the last look."""
-        changed_ns = self.folder.stat().st_mtime_ns if self.folder.exists() else 0
+        try:
+            changed_ns = self.folder.stat().st_mtime_ns
+        except OSError:
+            return  # it was removed meanwhile; what is mapped already stays
         if changed_ns == self._seen_ns and time.time() - changed_ns / 1e9 > _SETTLED_S:
             return
         self._seen_ns = changed_ns

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ocrtune.models.feature_key import FeatureKey
@@ -36,7 +37,10 @@ def total_bytes(root: Path) -> int:
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of the files of a cache, also of those that are just being written."""
-    return sum(_size(path) for path in folder.iterdir()) if folder.is_dir() else 0
+    try:
+        return sum(_size(path) for path in folder.iterdir())
+    except OSError:  # it is not there, or no longer
+        return 0
 
 
 def remove_unused(root: Path, kept: Path, num_bytes: int) -> int:
@@ -102,4 +106,6 @@ def remove_leftovers(folder: Path) -> None:
     for pattern in (f".*{TEMPORARY_SUFFIX}", f"*{BAD_SUFFIX}"):
         for path in folder.glob(pattern):
             if time.time() - _modified_at(path) > IN_USE_S:
-                path.unlink(missing_ok=True)
+                # Another user's, in a folder that several share, stays.
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)

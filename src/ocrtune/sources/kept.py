@@ -48,11 +48,14 @@ class KeptImages:
                     return kept
             try:
                 image = make()
-            finally:
+            except BaseException:
                 with self._lock:
                     self._making.pop(key, None)
+                raise
+            # In one go: a thread that came in between would make it once more.
             with self._lock:
                 self._keep(key, image)
+                self._making.pop(key, None)
         return image
 
     def _used(self, key: Hashable) -> Image.Image | None:
@@ -62,6 +65,8 @@ class KeptImages:
         return image
 
     def _keep(self, key: Hashable, image: Image.Image) -> None:
+        if (other := self._images.pop(key, None)) is not None:
+            self.num_bytes -= _num_bytes(other)
         self._images[key] = image
         self.num_bytes += _num_bytes(image)
         while self.num_bytes > self.most_bytes and len(self._images) > 1:

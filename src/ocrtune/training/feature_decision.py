@@ -1,5 +1,6 @@
 """Whether a run keeps vision features, and why: what its pages are, and what fits."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -137,25 +138,33 @@ def pages_to_come(config: Config, data: TrainingData, recipe: InputsRecipe, mode
     """What comes in a run."""
     endless = data.stream is not None and data.stream.num_pages is None
     hidden = model.config.text_config.hidden_size
+    tokens = _mean_tokens(_some_pages(data, endless=endless), recipe)
     return PagesToCome(
         num_train=None if endless else data.num_train_pages,
-        passes=_num_examples(config, data) / max(data.num_train_pages, 1),
+        passes=_num_examples(config, data, tokens) / max(data.num_train_pages, 1),
         num_validation=len(data.validation),
-        tokens=_mean_tokens(_some_pages(data, endless=endless), recipe),
+        tokens=tokens,
         token_bytes=hidden * feature_dtype(model).itemsize,
     )
 
 
-def _num_examples(config: Config, data: TrainingData) -> int:
-    """Examples that come in the run."""
-    if data.steps is not None:
-        return data.steps.num_examples
+def _num_examples(config: Config, data: TrainingData, tokens: float) -> int:
+    """Examples that come in the run; `tokens` are those of the images of one."""
     training = config.training
+    if data.steps is not None:
+        if training.pack_tokens is None:
+            return data.steps.num_examples
+        # How long examples are nobody knows before they come, but for their images: no more come than these.
+        return round(data.steps.total * data.steps.size * max(training.pack_tokens / max(tokens, 1), 1))
     num_devices = PartialState().num_processes
     if training.max_steps is None:
         return round(training.epochs * data.num_examples)
     steps = optimizer_steps(config, data.num_examples, num_devices=num_devices)
-    return steps * training.batch_size * training.accumulation_steps * num_devices
+    num_rows = steps * training.batch_size * training.accumulation_steps * num_devices
+    if training.pack_tokens is None or isinstance(data.train, StreamedExamples):
+        return num_rows
+    rows_of_epoch = math.ceil(data.num_examples * float(data.train.lengths().mean()) / training.pack_tokens)
+    return round(num_rows / rows_of_epoch * data.num_examples)
 
 
 def _some_pages(data: TrainingData, *, endless: bool) -> Iterator[Example | Page]:

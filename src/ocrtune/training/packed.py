@@ -90,6 +90,7 @@ class PackedSampler(Sampler[Pack]):
         self._mixture = mixture
         self._drawn = mixture is not None and not mixture.is_plain
         self._epoch = 0
+        self._made: tuple[int, list[Pack]] | None = None
         self._pack = self._best_packer()
         tried = max(EPOCHS_TRIED, num_epochs) if self._drawn else EPOCHS_TRIED
         counts = {len(self._shuffled(epoch)) for epoch in track(range(tried), "packing examples")}
@@ -107,13 +108,10 @@ class PackedSampler(Sampler[Pack]):
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[Pack]:
-        packs = self._packs(self._epoch)
-        self._order("order", self._epoch).shuffle(packs)
-        if self._epoch == 0:
-            # Memory that does not suffice shows in the first step, not after an hour.
-            longest = max(range(len(packs)), key=lambda number: self._load(packs[number]))
-            packs.insert(0, packs.pop(longest))
-        return iter(packs)
+        # An epoch is asked for twice where its first batches are made before it begins.
+        if self._made is None or self._made[0] != self._epoch:
+            self._made = self._epoch, self._ordered(self._epoch)
+        return iter(self._made[1])
 
     def count_seen(self, num_steps: int, mixture: Mixture) -> list[int]:
         """How many examples of each source the first steps of a run have taken."""
@@ -125,6 +123,15 @@ class PackedSampler(Sampler[Pack]):
             seen += np.array(mixture.count(np.array(taken, dtype=np.int64)))
             epoch, steps_left = epoch + 1, steps_left - math.ceil(len(self) / self._step_size)
         return [int(count) for count in seen]
+
+    def _ordered(self, epoch: int) -> list[Pack]:
+        packs = self._packs(epoch)
+        self._order("order", epoch).shuffle(packs)
+        if epoch == 0:
+            # Memory that does not suffice shows in the first step, not after an hour.
+            longest = max(range(len(packs)), key=lambda number: self._load(packs[number]))
+            packs.insert(0, packs.pop(longest))
+        return packs
 
     def _packs(self, epoch: int) -> list[Pack]:
         """As many as in any epoch."""
