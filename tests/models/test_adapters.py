@@ -105,6 +105,13 @@ def test_an_adapter_that_is_switched_off_adds_nothing(adapted, load_golden, nati
     assert torch.equal(logits(model, batch), logits(load_golden(), batch))
 
 
+def test_experts_left_to_transformers_keep_their_adapters(adapted, native_batch):
+    model, batch = adapted(), native_batch()
+    for layer in (module for module in model.modules() if hasattr(module, "gate_up_proj")):
+        layer.act_fn = nn.GELU()
+    assert torch.allclose(logits(model, batch), logits(as_peft_has_it(model), batch), atol=1e-6)
+
+
 def test_experts_are_left_without_adapter_after_each_forward(adapted, native_batch):
     model = adapted()
     supervised_loss(model, native_batch())

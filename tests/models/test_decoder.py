@@ -5,8 +5,10 @@ import torch
 from golden_batches import IMAGE_ID, read_golden
 
 from ocrtune.families import FAMILIES
-from ocrtune.models import load_model, supervised_loss
+from ocrtune.models import experts, load_model, supervised_loss
+from ocrtune.models.audit import require_gradients
 from ocrtune.models.decoder import can_trim, mend_decoder
+from ocrtune.models.segments import attend_by_segments
 
 
 def learn(model, batch, **options):
@@ -50,6 +52,64 @@ def test_losses_and_gradients_are_those_of_whole_rows(family, batch, attention):
         assert torch.allclose(found[name], gradient, rtol=1e-5, atol=2e-6), name
 
 
+def pad_on_the_left(batch):
+    rows = [
+        (ids[mask.bool()], labels[mask.bool()])
+        for ids, labels, mask in zip(
+            batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True
+        )
+    ]
+    width = batch["input_ids"].shape[1]
+    fill = torch.nn.functional.pad
+    return {
+        "input_ids": torch.stack([fill(ids, (width - len(ids), 0), value=2) for ids, _ in rows]),
+        "labels": torch.stack([fill(labels, (width - len(labels), 0), value=-100) for _, labels in rows]),
+        "attention_mask": torch.stack([fill(torch.ones_like(ids), (width - len(ids), 0)) for ids, _ in rows]),
+    }
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_padded_on_the_left_give_the_losses_of_whole_rows(family, attention):
+    model = load_model(read_golden(family).folder)
+    model.set_attn_implementation(attention)
+    given = pad_on_the_left(rows_of_text())
+    found_loss, found = learn(model, given)
+    model.trims_last_layer = False
+    wanted_loss, wanted = learn(model, given)
+    assert found_loss == pytest.approx(wanted_loss, rel=1e-6)
+    for name, gradient in wanted.items():
+        assert bool(gradient.isfinite().all())
+        assert torch.allclose(found[name], gradient, rtol=1e-5, atol=2e-6), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_kept_position_gives_the_loss_of_whole_rows(family):
+    model = load_model(read_golden(family).folder)
+    given = rows_of_text()
+    given["labels"] = torch.full_like(given["labels"], -100)
+    given["labels"][2, 9] = 5
+    found_loss, found = learn(model, given, num_items=3)
+    model.trims_last_layer = False
+    wanted_loss, wanted = learn(model, given, num_items=3)
+    assert found_loss == pytest.approx(wanted_loss, rel=1e-6)
+    assert all(torch.allclose(found[name], wanted[name], rtol=1e-5, atol=2e-6) for name in wanted)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("product", ["loop", "grouped"])
+def test_a_batch_without_supervised_positions_has_gradients_of_zeros_everywhere(family, product, monkeypatch):
+    monkeypatch.setattr(experts, "choose_product", lambda *_: product)
+    golden = read_golden(family)
+    model = load_model(golden.folder)
+    batch = golden.batch.native()
+    loss, found = learn(model, {**batch, "labels": torch.full_like(batch["labels"], -100)}, num_items=7)
+    assert loss == 0
+    assert not any(gradient.any() for gradient in found.values())
+    model.train()
+    assert all(finding.code == "gradient-zero" for finding in require_gradients(model, batch))
+
+
 @pytest.fixture
 def lengths(monkeypatch):
     """Positions that go through the last layer's MLP."""
@@ -80,14 +140,23 @@ class TestPositions:
 
     def test_are_all_where_rows_are_packed(self, lengths):
         model, seen = lengths
-        supervised_loss(model, {**rows_of_text(), "segment_lengths": torch.tensor([16, 16])})
-        assert seen == [4 * 16]
+        attend_by_segments(model)
+        batch = {key: value[:1] for key, value in rows_of_text().items() if key != "attention_mask"}
+        supervised_loss(model, {**batch, "segment_lengths": [8, 8]})
+        assert seen == [16]
 
     def test_are_all_under_attention_without_a_mask_of_rows(self, lengths):
         model, _ = lengths
         assert can_trim(model)
         model.model.language_model.config._attn_implementation_internal = "flex_attention"
         assert not can_trim(model)
+
+    def test_are_all_where_the_last_layer_was_wrapped(self, lengths):
+        model, seen = lengths
+        last = model.model.language_model.layers[-1]
+        last.forward = last.forward
+        supervised_loss(model, rows_of_text())
+        assert seen == [4 * 16]
 
     def test_are_all_in_a_forward_that_gives_logits(self, lengths):
         model, seen = lengths

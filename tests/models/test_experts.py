@@ -73,6 +73,88 @@ def test_experts_without_a_token_have_a_gradient_of_zeros(product):
     assert layer.down_proj.grad[:half].flatten(1).any(dim=1).all()
 
 
+def test_what_a_kernel_leaves_for_experts_without_a_token_is_no_gradient(monkeypatch):
+    # pytorch issue 172439: a grouped product does not write the matrices of groups without rows on some cards.
+    monkeypatch.setattr(experts, "choose_product", lambda *_: "grouped")
+    original = nn.functional.grouped_mm
+
+    def leave_rubbish(a, b, *, offs):
+        product = original(a, b, offs=offs)
+        if b.dim() == 2:
+            product[torch.diff(offs, prepend=offs.new_zeros(1)) == 0] = torch.nan
+        return product
+
+    monkeypatch.setattr(nn.functional, "grouped_mm", leave_rubbish)
+    layer = some_experts(num_experts=4)
+    layer(*routed(layer, share=0.5)).sum().backward()
+    for gradient in (layer.gate_up_proj.grad, layer.down_proj.grad):
+        assert bool(gradient.isfinite().all())
+        assert not gradient[layer.num_experts // 2 :].any()
+
+
+def test_no_token_at_all_is_a_sum_of_no_rows_and_gradients_of_zeros(product):
+    layer = some_experts()
+    hidden, chosen, shares = (tensor[:0] for tensor in routed(layer))
+    summed = layer(hidden, chosen, shares)
+    summed.sum().backward()
+    assert summed.shape == hidden.shape
+    assert not layer.gate_up_proj.grad.any()
+    assert not layer.down_proj.grad.any()
+
+
+def test_a_gradient_too_large_for_fp16_is_seen_by_the_scaler(product):
+    layer = some_experts()
+    hidden, chosen, shares = routed(layer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    before = layer.down_proj.detach().clone()
+    with torch.autocast("cpu", dtype=FP16):
+        loss = layer(hidden, chosen, shares).sum()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert torch.equal(layer.down_proj, before)
+    assert scaler.get_scale() == 2.0**59
+
+
+def test_nothing_is_kept_where_no_gradient_is_wanted(product, monkeypatch):
+    layer = some_experts()
+    saved = []
+    forward = experts._RoutedExperts.forward
+
+    def watched(ctx, *given):
+        summed = forward(ctx, *given)
+        saved.append(len(ctx.to_save))
+        return summed
+
+    monkeypatch.setattr(experts._RoutedExperts, "forward", staticmethod(watched))
+    layer(*routed(layer))
+    with torch.no_grad():
+        layer(*routed(layer))
+    learning, frozen = saved
+    assert frozen == 8  # tokens, shares and six matrices or none
+    assert learning > frozen
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP16])
+def test_frozen_experts_of_the_computing_dtype_are_never_copied(product, dtype):
+    layer = some_experts(frozen=True, dtype=dtype)
+    hidden, chosen, shares = routed(layer)
+    sizes = {layer.gate_up_proj.numel(), layer.down_proj.numel()}
+    made = []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            output = func(*args, **(kwargs or {}))
+            if func in {torch.ops.aten._to_copy.default, torch.ops.aten.clone.default}:
+                made.append(output.numel())
+            return output
+
+    with Watch(), torch.autocast("cpu", dtype=dtype):
+        layer(hidden.requires_grad_(), chosen, shares).sum().backward()
+    assert not sizes & set(made)
+
+
 @pytest.mark.parametrize("dtype", [BF16, FP16])
 def test_products_are_computed_in_the_dtype_of_autocast(product, dtype, monkeypatch):
     seen = set()

@@ -56,6 +56,14 @@ def test_what_does_not_learn_gets_no_gradient(given, learns):
     assert (weight.grad is not None) == (learns in {"weight", "both"})
 
 
+def test_no_gradient_is_computed_where_none_is_wanted(given, monkeypatch):
+    wanted = head_loss(*given, ROWS).detach()
+    monkeypatch.setattr(module, "_add_product", lambda *_, **__: pytest.fail("a gradient of the head"))
+    monkeypatch.setattr(torch.Tensor, "scatter_add_", lambda *_: pytest.fail("a gradient of logits"))
+    with torch.no_grad():
+        assert torch.equal(head_loss(*given, ROWS), wanted)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_head_of_fewer_bits_gives_a_loss_in_fp32(given, dtype):
     hidden, weight, targets = given

@@ -146,6 +146,26 @@ def test_prediction_has_a_dtype_for_each_device(device, dtype):
     assert choose_inference_dtype(device) == dtype
 
 
+class TestACpuWithUnitsForBf16:
+    WITH = DeviceFacts(kind="cpu", name="2 threads", has_bf16_tiles=True)
+
+    @pytest.mark.parametrize("method", ["full", "lora"])
+    def test_is_told_of_them_and_computes_what_every_cpu_does(self, method):
+        found, plain = decide("auto", self.WITH, method), decide("auto", CPU, method)
+        assert "training.precision=bf16 is likely faster" in found.reason
+        assert "bf16" not in plain.reason
+        assert dataclasses.replace(found, reason=plain.reason) == plain
+
+    def test_is_not_called_slow(self):
+        assert "slower" not in decide("bf16", self.WITH, "lora").reason
+        assert "slower" in decide("bf16", CPU, "lora").reason
+
+    @pytest.mark.parametrize("asked", [lambda: True, lambda: False, None])
+    def test_is_found_if_torch_can_tell(self, monkeypatch, asked):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", asked, raising=False)
+        assert detect_device("cpu").has_bf16_tiles == bool(asked and asked())
+
+
 def test_autocast_without_a_dtype_changes_nothing():
     layer, row = nn.Linear(4, 4), torch.ones(1, 4)
     with decide("auto", CPU, "full").autocast():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_batches import PAD_ID, read_golden
 
+from ocrtune.config import LoraSection, TuningSection
 from ocrtune.errors import InputsError
 from ocrtune.families import FAMILIES
 from ocrtune.inputs.collate import collate
@@ -18,7 +19,7 @@ from ocrtune.models.segments import (
     make_segments,
     segmented_attention_forward,
 )
-from ocrtune.models.tuning import prepare_checkpointing
+from ocrtune.models.tuning import apply_tuning, prepare_checkpointing
 from ocrtune.records import ModelInputs
 from ocrtune.training.packed import collate_packs
 from ocrtune.training.packing_counts import PACKED
@@ -119,6 +120,24 @@ class TestPackedEqualsPadded:
         found, gradients = learn(model, packed(family, examples(family)))
         assert found == pytest.approx(of_padded[0.0][0], abs=TOLERANCE)
         assert largest_difference(gradients, of_padded[0.0][1]) < TOLERANCE
+
+    def test_also_with_adapters_on_experts_a_router_loss_and_checkpointed_activations(
+        self, wanted, fp32_policy
+    ):
+        family, _ = wanted
+        plain, segmented = (load(family, segmented=segmented).train() for segmented in (False, True))
+        for model in (plain, segmented):
+            apply_tuning(model, TuningSection(lora=LoraSection(preset="experts", rank=4)), fp32_policy)
+            draw = torch.Generator().manual_seed(7)
+            for name, parameter in model.named_parameters():
+                if ".lora_B." in name:
+                    torch.nn.init.normal_(parameter, std=0.05, generator=draw)
+        prepare_checkpointing(segmented)
+        loss, gradients = learn(plain, padded(family, examples(family)), router_loss=0.3)
+        found, found_gradients = learn(segmented, packed(family, examples(family)), router_loss=0.3)
+        assert found == pytest.approx(loss, abs=TOLERANCE)
+        assert sum(".mlp.experts." in name for name in gradients) == 8
+        assert largest_difference(found_gradients, gradients) < TOLERANCE
 
     def test_also_where_layers_are_compiled(self, wanted):
         family, of_padded = wanted

@@ -5,11 +5,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from ocrtune.config import LoraSection, TuningSection
 from ocrtune.families import FAMILIES
-from ocrtune.models import MODEL_CLASSES, load_model, read_config, read_family, save_published, weights
+from ocrtune.models import MODEL_CLASSES, load_model, merge, read_config, read_family, save_published, weights
 from ocrtune.models.load import restore_weights
 from ocrtune.models.precision import TORCH_DTYPES
 from ocrtune.models.tensors import published_tensors, weight_files
+from ocrtune.models.tuning import apply_tuning
 
 NAMES = tuple(FAMILIES)
 
@@ -166,6 +168,20 @@ class TestMappedFile:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(1)
+        assert (folder / "model.safetensors").read_bytes() == before
+
+    def test_nor_do_merged_adapters_restored_and_cast_weights_reach_it(self, folder_of, fp32_policy):
+        folder = folder_of("deepseek_ocr", "native")
+        before = (folder / "model.safetensors").read_bytes()
+        model = load_model(folder)
+        apply_tuning(model, TuningSection(lora=LoraSection(preset="experts", rank=4)), fp32_policy)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.add_(0.1 * (".lora_" in name))
+        merged = merge(model).lm_head.weight, model.model.language_model.layers[-1].mlp.experts.down_proj
+        restore_weights(model, folder)
+        assert all(bool(tensor.isfinite().all()) for tensor in merged)
+        model.half()
         assert (folder / "model.safetensors").read_bytes() == before
 
     def test_may_be_replaced_by_the_model_itself(self, folder_of):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from peft.tuners.lora.layer import ParamWrapper
 from torch import nn
 
-from ocrtune.models.experts import IMPLEMENTATION
+from ocrtune.models.experts import computes
 
 
 class FactoredAdapter(ParamWrapper):
@@ -24,7 +24,7 @@ class FactoredAdapter(ParamWrapper):
         """Called around the forward of the experts, inside those of adapters of their other parameters."""
         experts = self.get_base_layer()
         names = [name for name in active_adapters if name in self.lora_A]
-        if len(names) != 1 or experts.config._experts_implementation != IMPLEMENTATION:  # noqa: SLF001
+        if len(names) != 1 or not computes(experts):
             with super()._activate_lora(active_adapters):
                 yield
             return

@@ -94,7 +94,10 @@ def can_trim(model: Any) -> bool:
     """The last layer of the model knows `kept_positions`, with the attention the model has."""
     decoder = model.model.language_model
     attention = decoder.config._attn_implementation  # noqa: SLF001
-    return isinstance(decoder.layers[-1], _TrimmedLayer) and attention in TRIMMED_ATTENTION
+    last = decoder.layers[-1]
+    # A layer that was wrapped, as accelerate does for several devices, has a forward of its own before the class's.
+    is_mended = isinstance(last, _TrimmedLayer) and "forward" not in vars(last)
+    return is_mended and attention in TRIMMED_ATTENTION
 
 
 def _attend_from(
@@ -136,7 +139,7 @@ def _positions_of(kept: Tensor) -> tuple[Tensor, Tensor]:
     """The kept positions of each row in order, int64 (B, m), and which of them are no filling, bool (B, m)."""
     counts = kept.sum(dim=1)
     most = max(int(counts.max()), 1)
-    positions = torch.argsort(kept.logical_not(), dim=1, stable=True)[:, :most]
+    positions = torch.argsort(kept.logical_not().int(), dim=1, stable=True)[:, :most]
     return positions, torch.arange(most, device=kept.device) < counts.unsqueeze(1)
 
 

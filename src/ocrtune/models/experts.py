@@ -8,7 +8,6 @@ Shapes: T tokens, K experts of each, S = T·K rows sorted by expert; E experts, 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -43,25 +42,41 @@ def experts_forward(self: Any, hidden_states: Tensor, top_k_index: Tensor, top_k
     Source: transformers' `grouped_mm_experts_forward`, equal to 1e-6 in outputs and gradients
         (`tests/models/test_experts.py`).
     """
-    if self._is_expert_parallel or not isinstance(self.act_fn, nn.SiLU | SiLUActivation):
+    if not computes(self):
         plain: Tensor = grouped_mm_experts_forward(self, hidden_states, top_k_index, top_k_weights)
         return plain
     device, dtype = hidden_states.device, compute_dtype(hidden_states.device.type, self.gate_up_proj.dtype)
     linears = [_linear_of(self, name, dtype) for name in ("gate_up_proj", "down_proj")]
     ranks = [linear.first.shape[1] for linear in linears if linear.first is not None]
     widths = (*linears[1].weight.shape[1:], *ranks)
-    product = choose_product(device.type, _capability(device), dtype, widths)
+    # A batch without supervised positions leaves no token for the last layer, and kernels want one.
+    grouping = choose_product(device.type, _capability(device), dtype, widths)
+    product: Product = grouping if len(hidden_states) else "loop"
     with torch.autocast(device.type, enabled=False):
         summed: Tensor = _RoutedExperts.apply(  # type: ignore[no-untyped-call]  # as torch has it
-            hidden_states, top_k_weights, top_k_index, dtype, product, *linears[0], *linears[1]
+            hidden_states,
+            top_k_weights,
+            top_k_index,
+            dtype,
+            product,
+            torch.is_grad_enabled(),
+            *linears[0],
+            *linears[1],
         )
     return summed
+
+
+def computes(experts: Any) -> bool:
+    """The module of a layer's experts is computed here; others are left to transformers, which knows no factors."""
+    is_ours = experts.config._experts_implementation == IMPLEMENTATION  # noqa: SLF001
+    return (
+        is_ours and not experts._is_expert_parallel and isinstance(experts.act_fn, nn.SiLU | SiLUActivation)  # noqa: SLF001
+    )
 
 
 ALL_EXPERTS_FUNCTIONS.register(IMPLEMENTATION, experts_forward)
 
 
-@lru_cache
 def _capability(device: torch.device) -> tuple[int, int] | None:
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
 
@@ -117,6 +132,7 @@ class _RoutedExperts(torch.autograd.Function):
         chosen: Tensor,
         dtype: torch.dtype,
         product: Product,
+        keeps: bool,
         *matrices: Any,
     ) -> Tensor:
         gate_up, down = _Linear(*matrices[:3]), _Linear(*matrices[3:])
@@ -130,7 +146,8 @@ class _RoutedExperts(torch.autograd.Function):
             projected = gate_up.of(block.experts, dtype).multiply(block, rows)
             activated = (_activate(projected) * sorted_shares[block.rows]).to(dtype)
             routing.add(summed, block, down.of(block.experts, dtype).multiply(block, activated))
-            kept.append(projected)
+            if keeps:
+                kept.append(projected)
         ctx.save_for_backward(inputs, sorted_shares, *matrices, *kept)
         ctx.routing, ctx.shapes = routing, (hidden.dtype, shares.shape, shares.dtype)
         return summed.to(hidden.dtype)
@@ -142,7 +159,7 @@ class _RoutedExperts(torch.autograd.Function):
         matrices, kept = saved[:6], saved[6:]
         dtype, shape, shares_dtype = ctx.shapes
         routing: Routing = ctx.routing
-        found = _room_for_gradients(matrices, ctx.needs_input_grad[5:], routing.idle())
+        found = _room_for_gradients(matrices, ctx.needs_input_grad[6:])
         outgoing = gradient.to(inputs.dtype)
         to_hidden = torch.zeros(inputs.shape, dtype=torch.float32, device=inputs.device)
         to_shares = torch.empty_like(sorted_shares, dtype=torch.float32)
@@ -158,10 +175,14 @@ class _RoutedExperts(torch.autograd.Function):
                 outgoing=outgoing.index_select(0, tokens),
             )
             routing.add(to_hidden, block, rows_gradient)
+        for matrix_gradient in found:
+            if matrix_gradient is not None:
+                routing.clear_idle(matrix_gradient)
         unsorted = torch.empty_like(to_shares).index_copy_(0, routing.order, to_shares)
         return (
             to_hidden.to(dtype),
             unsorted.view(shape).to(shares_dtype),
+            None,
             None,
             None,
             None,
@@ -201,18 +222,12 @@ def _differentiate(
     return gate_up.differentiate(block, to_projected, rows, room), to_shares
 
 
-def _room_for_gradients(
-    matrices: Sequence[Tensor | None], wanted: Sequence[bool], idle: list[int]
-) -> list[Tensor | None]:
-    """Tensors for gradients of those matrices that learn; experts without any row have zeros."""
-    found = [
+def _room_for_gradients(matrices: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Tensors for gradients of those matrices that learn."""
+    return [
         torch.empty_like(matrix) if needed and matrix is not None else None
         for matrix, needed in zip(matrices, wanted, strict=True)
     ]
-    for gradient in found:
-        if gradient is not None and idle:
-            gradient[idle] = 0
-    return found
 
 
 def _put(found: Tensor | None, block: Block, left: Tensor, right: Tensor) -> None:

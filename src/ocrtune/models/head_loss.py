@@ -35,7 +35,7 @@ def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor, num_items: int | 
     dtype = compute_dtype(hidden.device.type, weight.dtype)
     with torch.autocast(hidden.device.type, enabled=False):
         loss: Tensor = _HeadLoss.apply(  # type: ignore[no-untyped-call]  # as torch has it
-            hidden, weight, targets, 1 / num_items, dtype
+            hidden, weight, targets, 1 / num_items, dtype, torch.is_grad_enabled()
         )
     return loss
 
@@ -52,14 +52,22 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: PLR0917  # torch passes by position
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float | Tensor, dtype: torch.dtype
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        scale: float | Tensor,
+        dtype: torch.dtype,
+        learns: bool,
     ) -> Tensor:
         inputs, head = hidden.to(dtype), weight.to(dtype)
         rows = chunk_rows(len(inputs), len(head))
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        to_hidden = torch.empty(hidden.shape, dtype=torch.float32, device=hidden.device)
+        # torch names what requires a gradient, under no_grad too.
+        wants = [learns and needed for needed in ctx.needs_input_grad[:2]]
+        to_hidden = torch.empty(hidden.shape if any(wants) else 0, dtype=torch.float32, device=hidden.device)
         to_weight = None
-        if ctx.needs_input_grad[1]:
+        if wants[1]:
             to_weight = torch.empty(weight.shape, dtype=torch.float32, device=hidden.device)
         logits = torch.empty((rows, len(head)), dtype=dtype, device=hidden.device)
         log_probabilities = torch.empty_like(logits, dtype=torch.float32)
@@ -70,7 +78,7 @@ class _HeadLoss(torch.autograd.Function):
             torch.log_softmax(products, dim=-1, dtype=torch.float32, out=gradient)
             wanted = targets[start : start + rows].unsqueeze(-1)
             total -= gradient.gather(1, wanted).sum()
-            if not any(ctx.needs_input_grad[:2]):
+            if not any(wants):
                 continue
             # Of the loss in the logits: probabilities, less one at the target.
             gradient.exp_().scatter_add_(1, wanted, -torch.ones_like(gradient[:, :1]))
@@ -92,7 +100,7 @@ class _HeadLoss(torch.autograd.Function):
         factor = gradient * ctx.scale
         if to_weight is not None:
             to_weight = to_weight.mul_(factor).to(weight_dtype)
-        return (to_hidden * factor).to(hidden_dtype), to_weight, None, None, None
+        return (to_hidden * factor).to(hidden_dtype), to_weight, None, None, None, None
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, *, anew: bool) -> None:

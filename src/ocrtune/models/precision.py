@@ -44,12 +44,14 @@ class DeviceFacts:
         capability: CUDA compute capability (major, minor); None elsewhere.
         name: Its name for people.
         count: How many of the kind are visible.
+        has_bf16_tiles: It is a CPU with units for bf16 products (AMX).
     """
 
     kind: DeviceKind
     capability: tuple[int, int] | None = None
     name: str = ""
     count: int = 1
+    has_bf16_tiles: bool = False
 
     @property
     def has_bf16(self) -> bool:
@@ -128,7 +130,9 @@ def detect_device(requested: RequestedDevice = "auto") -> DeviceFacts:
         return _cuda_facts()
     if requested == "mps" or (requested == "auto" and torch.backends.mps.is_available()):
         return _mps_facts()
-    return DeviceFacts(kind="cpu", name=f"{torch.get_num_threads()} threads")
+    return DeviceFacts(
+        kind="cpu", name=f"{torch.get_num_threads()} threads", has_bf16_tiles=_has_bf16_tiles()
+    )
 
 
 def choose_precision(requested: Requested, device: DeviceFacts, tuning: Method) -> PrecisionPolicy:
@@ -150,7 +154,7 @@ def choose_precision(requested: Requested, device: DeviceFacts, tuning: Method) 
         )
     if device.kind == "cuda":
         return _on_cuda(requested, device, tuning)
-    return _on_cpu(requested, tuning) if device.kind == "cpu" else _on_mps(requested)
+    return _on_cpu(requested, device, tuning) if device.kind == "cpu" else _on_mps(requested)
 
 
 def with_moments(policy: PrecisionPolicy, moments: MomentsDtype) -> PrecisionPolicy:
@@ -258,7 +262,13 @@ def _mps_facts() -> DeviceFacts:
     return DeviceFacts(kind="mps", name="Apple GPU")
 
 
-def _on_cpu(requested: Requested, method: Method) -> PrecisionPolicy:
+def _has_bf16_tiles() -> bool:
+    # Private in torch; one that lacks it says nothing of the CPU.
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(ask and ask())
+
+
+def _on_cpu(requested: Requested, device: DeviceFacts, method: Method) -> PrecisionPolicy:
     if requested == "fp16":
         raise PrecisionUnavailable(
             "a cpu does not train in fp16",
@@ -270,16 +280,28 @@ def _on_cpu(requested: Requested, method: Method) -> PrecisionPolicy:
             device_kind="cpu",
             base_dtype="float32" if method == "full" else "bfloat16",
             autocast_dtype="bfloat16",
-            reason="bf16 on a cpu because it was asked for; it saves memory with adapters, "
-            "and without bf16 units it is several times slower than fp32",
+            reason=f"bf16 was asked for; {_bf16_on_cpu(device)}",
         )
     return PrecisionPolicy(
         device_kind="cpu",
         base_dtype="float32",
-        reason="fp32 was asked for"
-        if requested == "fp32"
-        else "a cpu computes fp32 fastest and needs no scaling",
+        reason="fp32 was asked for" if requested == "fp32" else _fp32_on_cpu(device),
     )
+
+
+def _bf16_on_cpu(device: DeviceFacts) -> str:
+    if device.has_bf16_tiles:
+        return "this cpu has units for bf16 products (AMX)"
+    return "this cpu has no AMX, so it is likely slower than fp32; with adapters it saves memory"
+
+
+def _fp32_on_cpu(device: DeviceFacts) -> str:
+    reason = "fp32 needs no scaling, and auto computes in it on every cpu"
+    if device.has_bf16_tiles:
+        return (
+            f"{reason}; this one has units for bf16 products (AMX): training.precision=bf16 is likely faster"
+        )
+    return reason
 
 
 def _on_mps(requested: Requested) -> PrecisionPolicy:

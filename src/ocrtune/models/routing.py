@@ -79,15 +79,16 @@ class Routing:
         tokens = order // chosen.shape[-1]
         return cls(order, tokens, ends.to(torch.int32) if product == "grouped" else ends.tolist())
 
-    def idle(self) -> list[int]:
-        """Experts without any row; empty for a grouped product, which sees to them itself."""
+    def clear_idle(self, gradients: Tensor) -> None:
+        """Put zeros where experts without any row have their gradient, in place; the first dimension is the experts'."""
         if isinstance(self.ends, Tensor):
-            return []
-        return [
-            expert
-            for expert, (start, end) in enumerate(zip([0, *self.ends], self.ends, strict=False))
-            if start == end
-        ]
+            # On some cards a grouped product leaves what was in memory for a group without rows: pytorch issue 172439.
+            idle = torch.diff(self.ends, prepend=self.ends.new_zeros(1)) == 0
+            gradients.masked_fill_(idle.view(-1, 1, 1), 0)
+            return
+        bounds = zip([0, *self.ends], self.ends, strict=False)
+        if idle_experts := [expert for expert, (start, end) in enumerate(bounds) if start == end]:
+            gradients[idle_experts] = 0
 
     def blocks(self) -> Iterator[Block]:
         """All rows at once, or those of one expert after another."""
