@@ -1,7 +1,7 @@
-"""The tables of README.md, of the model card and of `docs/speed.md`, made from the JSON files beside this module.
+"""The tables of README.md, of the model card and of the docs, made from the JSON files beside this module.
 
 Run it with `python benchmarks/tables.py`; it rewrites the region between `<!-- numbers: … -->` and
-`<!-- /numbers -->` of each, and the pictures of `docs/speed.md`. A test finds numbers that stand there and not in the JSON.
+`<!-- /numbers -->` of each page, and the pictures of `docs/speed.md`. A test finds numbers that stand there and not in the JSON.
 """
 
 import json
@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 MODEL_CARD = HERE.parent / "pretraining" / "README.md"
 SPEED_PAGE = HERE.parent / "docs" / "speed.md"
+PARTS_PAGE = HERE.parent / "docs" / "benchmarks.md"
 BYTES_OF_A_LEARNING_PARAMETER = 16
 """In fp32: weight, gradient, and two moments."""
 
@@ -27,7 +28,7 @@ RATE_HEADS = ("CER", "median line", "WER", "runaway")
 
 
 def main() -> None:
-    for page, region in ((README, numbers()), (MODEL_CARD, card_numbers())):
+    for page, region in ((README, numbers()), (PARTS_PAGE, parts_numbers()), (MODEL_CARD, card_numbers())):
         write_text_atomically(page, with_numbers(page.read_text(encoding="utf-8"), region))
     write_text_atomically(SPEED_PAGE, with_speed(SPEED_PAGE.read_text(encoding="utf-8")))
     for name, picture in speed_pictures().items():
@@ -51,11 +52,14 @@ def with_numbers(page: str, region: str, name: str = "") -> str:
 
 
 def numbers() -> str:
-    """What stands between the marks, from the files as they are."""
-    parts = (
-        demo_part(read("demo")),
+    """What stands between the marks of the README, from the files as they are."""
+    return joined(demo_part(read("demo")), speed_page.readme_part(read("speed")))
+
+
+def parts_numbers() -> str:
+    """The same of the page about all parts."""
+    return joined(
         tuning_part(read("tuning_methods")),
-        speed_page.readme_part(read("speed")),
         training_part(read("training_step")),
         packing_part(read("packing")),
         decoder_part(read("decoder")),
@@ -70,12 +74,16 @@ def numbers() -> str:
         report_part(read("report")),
         full_size_part(read("full_size")),
     )
+
+
+def joined(*parts: str) -> str:
+    """A region: parts with a line between them."""
     return "\n" + "\n".join(parts) + "\n"
 
 
 def card_numbers() -> str:
     """The same of the model card."""
-    return "\n" + base_part(read("base_model")) + "\n"
+    return joined(base_part(read("base_model")))
 
 
 def with_speed(page: str) -> str:
@@ -160,7 +168,7 @@ def training_part(result: Mapping[str, Any]) -> str:
     return f"""**A training step** (`python benchmarks/training_step.py`), one CPU thread, processor time: a seeded model of
 {model["parameters"] / 1e6:.0f} M parameters with the proportions of DeepSeek-OCR, {result["tuning"]} fine-tuning in {result["precision"]}, {pages["number"]} pages of {pages["shortest_tokens"]}–{pages["longest_tokens"]}
 tokens in batches of {result["batch_size"]}, {supervised:.0%} of the tokens supervised. All ways compute the same: their losses on the first batch
-differ by {result["first_loss_difference"]:.1g}. [How it is measured, and what it does not say](benchmarks/README.md)
+differ by {result["first_loss_difference"]:.1g}. [How it is measured, and what it does not say](../benchmarks/README.md)
 
 {table(heads, rows, left=5)}
 The plain native path does as the published code does, with transformers' own class and Trainer; transformers {machine["transformers"]}

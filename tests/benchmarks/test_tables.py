@@ -27,7 +27,12 @@ def results():
 
 
 @pytest.mark.parametrize(
-    ("name", "region"), [("README.md", tables.numbers), ("pretraining/README.md", tables.card_numbers)]
+    ("name", "region"),
+    [
+        ("README.md", tables.numbers),
+        ("docs/benchmarks.md", tables.parts_numbers),
+        ("pretraining/README.md", tables.card_numbers),
+    ],
 )
 def test_the_numbers_of_a_page_are_those_of_the_json_files(name, region):
     page = (ROOT / name).read_text(encoding="utf-8")
@@ -61,7 +66,7 @@ def test_a_page_without_one_region_is_refused(count):
 
 
 def test_every_row_of_a_table_has_a_cell_for_every_head():
-    told = tables.numbers() + tables.card_numbers()
+    told = tables.numbers() + tables.parts_numbers() + tables.card_numbers()
     lines = [line for line in told.splitlines() if line.startswith("|")]
     widths = [line.count("|") for line in lines]
     heads = [
