@@ -220,7 +220,7 @@ def forecasts(config: Config, way: Way, inputs: Sequence[ModelInputs], native: A
     )
     setting = Setting(
         learning=learning,
-        widths=Widths(stream=4, compute=4, experts=4),
+        widths=Widths(stream=4, compute=4),
         accumulates=way.accumulation > 1,
     )
     weights = count_weights(native, config.tuning)

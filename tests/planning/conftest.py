@@ -52,6 +52,10 @@ def make_learner():
         model = load_model(GOLDEN / name, dtype=policy.base_dtype)
         apply_tuning(model, tuning, policy)
         model.train()
+        # Forecasts are of whole rows: a bound from above, by less than a layer of many.
+        model.trims_last_layer = False
+        # Padding of windows is projected once in each forward.
+        model.vision_chunk_views = 100
         recompute(model, checkpointed)
         batch = make_batch(name, model, policy)
         return Learner(

@@ -29,8 +29,13 @@ def grouped_flop(left, right, *_, **__):
     return 2 * left[0] * left[1] * right[-1]
 
 
-# torch counts neither grouped products nor attention on a CPU.
+def added_flop(_, left, right, **__):
+    return 2 * left[0] * left[1] * right[1]
+
+
+# torch counts neither products added in place, nor grouped ones, nor attention on a CPU.
 ADDED = {
+    torch.ops.aten.addmm_: added_flop,
     torch.ops.aten._grouped_mm: grouped_flop,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(
         q, k, v

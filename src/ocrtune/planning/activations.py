@@ -25,18 +25,16 @@ class Widths:
     Attributes:
         stream: In the weights, and in what goes from layer to layer.
         compute: In products of matrices.
-        experts: In products of routed experts, which ignore autocast: that of their weights.
     """
 
     stream: int
     compute: int
-    experts: int
 
     @classmethod
     def of(cls, policy: PrecisionPolicy) -> "Widths":
         """Those a precision policy leads to."""
         stream = TORCH_DTYPES[policy.base_dtype].itemsize
-        return cls(stream=stream, compute=policy.torch_compute.itemsize, experts=stream)
+        return cls(stream=stream, compute=policy.torch_compute.itemsize)
 
     @property
     def casts(self) -> bool:
@@ -165,23 +163,20 @@ def decoder_layer(
 
 
 def _experts(decoder: DecoderShape, layer: _Layer, rows: int, learning: Learning) -> int:
-    """Router and routed experts; the latter compute in the dtype of their weights, whatever autocast says."""
+    """Router and routed experts, which keep their inputs and their first product."""
     if not layer.active:
         return 0
-    widths, width, inner = layer.widths, decoder.width, decoder.expert_inner
+    widths, width, inner, rank = layer.widths, decoder.width, decoder.expert_inner, learning.expert_rank
     chosen = rows * decoder.chosen
-    kept = rows * decoder.experts * FLOAT + chosen * (4 * _INDEX + FLOAT)
-    if widths.casts:
-        kept += (rows * width * layer.learns + width * decoder.experts) * widths.compute
-    learns = learning.decoder or learning.expert_rank > 0
-    kept += chosen * (3 * inner + width + learns * (width + inner)) * widths.experts
-    if learning.expert_rank:
-        sizes = ((width, 2 * inner), (inner, width))
-        # The whole weights of adapted experts; of the adapters themselves shorter copies, if any.
-        kept += decoder.experts * sum(ins * outs for ins, outs in sizes) * widths.experts
-        copied = widths.casts_adapters * learning.expert_rank * widths.compute
-        kept += decoder.experts * copied * sum(ins + outs for ins, outs in sizes)
-    return kept + decoder.experts * FLOAT
+    kept = rows * decoder.experts * FLOAT + chosen * (_INDEX + FLOAT) + chosen * 2 * inner * widths.compute
+    if widths.compute < FLOAT:
+        kept += rows * width * widths.compute
+    if layer.learns and widths.casts:
+        # The router computes in fp32.
+        kept += rows * width * FLOAT
+    # Second matrices of adapters lie in another order than they are multiplied in.
+    kept += decoder.experts * rank * (2 * inner + width) * widths.compute
+    return kept + widths.casts_adapters * decoder.experts * rank * (width + inner) * widths.compute
 
 
 def sam_layer(
@@ -204,15 +199,15 @@ def sam_layer(
     side = sam.padded_side(side_px) if windowed else sam.side(side_px)
     edge = sam.window if windowed else side
     rows, patches, width = count * side**2, count * sam.side(side_px) ** 2, sam.width
-    kept = layer.layer_norm(patches, width) + layer.linears(rows, width, (3 * width,))
+    kept = layer.layer_norm(patches, width) + layer.linears(patches, width, (3 * width,))
     layer = layer.behind()
     if not layer.active:
         return 0
-    # Three of the joint product, then a copy of the queries for their positions, and scaled queries and keys.
-    kept += 6 * rows * width * widths.compute + 2 * edge**2 * (width // sam.heads) * widths.compute
-    kept += 2 * edge**2 * _INDEX * layer.learns
-    kept += rows * sam.heads * edge**2 * widths.compute
-    kept += layer.linears(rows, width, (width,)) + layer.layer_norm(patches, width)
+    # Queries, keys and values by window, queries once more for their positions, what was attended to, and the terms of
+    # rows and columns; no scores.
+    kept += 5 * rows * width * widths.compute + 2 * rows * sam.heads * edge * widths.compute
+    kept += 2 * edge**2 * (width // sam.heads) * widths.compute + 2 * edge**2 * _INDEX * layer.learns
+    kept += layer.linears(patches, width, (width,)) + layer.layer_norm(patches, width)
     kept += layer.linears(patches, width, (sam.inner,)) + patches * sam.inner * widths.compute
     return kept + layer.linears(patches, sam.inner, (width,))
 
@@ -273,8 +268,7 @@ def head(decoder: DecoderShape, work: Work, learning: Learning, widths: Widths) 
     """Bytes that the last norm, the head and the loss keep."""
     layer = _Layer(widths=widths, learns=learning.decoder, rank=0)
     kept = layer.rms_norm(work.tokens, decoder.width) + work.tokens
-    kept += layer.linears(work.supervised, decoder.width, (decoder.vocabulary,))
-    return kept + work.supervised * (decoder.vocabulary * FLOAT + _INDEX) + FLOAT
+    return kept + (work.supervised + learning.decoder * decoder.vocabulary) * decoder.width * FLOAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 An addition and a multiplication are two operations. Attention is counted as the full product of queries and keys, as
 torch's FlopCounter counts it: a kernel that leaves out what the mask hides computes about half of that. What is no
-product of matrices (norms, activations, softmax, optimizer) is not counted; it costs bandwidth, not arithmetic.
+product of matrices (norms, activations, softmax, optimizer) is not counted; it costs bandwidth, not arithmetic. The last
+layer of the decoder is counted with all positions, although only supervised ones are computed where rows are not packed.
 
 Source: `torch.utils.flop_counter.FlopCounterMode`, compared for all families in `tests/planning/test_flops.py`.
 """
@@ -125,13 +126,11 @@ class _Place:
         """One with gradients of inputs where they flow and of weights where these learn."""
         return Product(part=self.part, name=name, forward=flops, backward=flops * (self.flows + weights))
 
-    def attention(
-        self, rows: int, heads: int, positions: int, width: int, *, fused: bool = True
-    ) -> Iterator[Product]:
-        """Both products of attention; a fused backward computes the first once more."""
+    def attention(self, rows: int, heads: int, positions: int, width: int) -> Iterator[Product]:
+        """Both products of attention; the backward computes the first once more."""
         one = 2 * rows * heads * positions**2 * width
         flows = self.flows or self.learns or self.rank > 0
-        backward = (5 if fused else 4) * one if flows else 0
+        backward = 5 * one if flows else 0
         yield Product(part=self.part, name="attention", forward=2 * one, backward=backward)
 
 
@@ -176,17 +175,18 @@ def _sam_layer(
 ) -> Iterator[Product]:
     side = sam.padded_side(side_px) if windowed else sam.side(side_px)
     edge = sam.window if windowed else side
-    windows, rows = count * (side // edge) ** 2, count * side**2
+    windows, patches = count * (side // edge) ** 2, count * sam.side(side_px) ** 2
     behind = replace(place, flows=place.flows or place.learns or place.rank > 0)
     head_width = sam.width // sam.heads
-    yield from place.linear("qkv", rows, sam.width, 3 * sam.width)
+    # What pads windows takes part in attention, but its queries, keys and values are the same everywhere.
+    yield from place.linear("qkv", patches, sam.width, 3 * sam.width)
+    if side > sam.side(side_px):
+        yield from replace(place, flows=False).linear("qkv", 1, sam.width, 3 * sam.width)
     for axis in ("rows", "columns"):
         flops = 2 * windows * sam.heads * edge**3 * head_width
         yield behind.product(f"positions of {axis}", flops, weights=place.learns)
-    # Gradients of the bias rule the fused kernel out.
-    yield from behind.attention(windows, sam.heads, edge**2, head_width, fused=False)
-    yield from behind.linear("proj", rows, sam.width, sam.width)
-    patches = count * sam.side(side_px) ** 2
+    yield from behind.attention(windows, sam.heads, edge**2, head_width)
+    yield from behind.linear("proj", patches, sam.width, sam.width)
     yield from behind.linear("lin1", patches, sam.width, sam.inner)
     yield from behind.linear("lin2", patches, sam.inner, sam.width)
 
@@ -256,8 +256,8 @@ def _text(decoder: DecoderShape, work: Work, learning: Learning) -> Iterator[Pro
         )
         products = _decoder_layer(decoder, place, work, learning, has_experts=has_experts)
         yield from _layer(products, checkpointed="decoder" in learning.checkpointed and runs_backward)
-    head = _Place(part="head", learns=learning.decoder, flows=runs_backward)
-    yield from head.linear("head", work.supervised, decoder.width, decoder.vocabulary)
+    flops = 2 * work.supervised * decoder.width * decoder.vocabulary
+    yield _head(flops, flows=runs_backward, learns=learning.decoder)
 
 
 def _decoder_layer(
@@ -279,15 +279,22 @@ def _decoder_layer(
 
 
 def _experts(decoder: DecoderShape, place: _Place, tokens: int, rank: int) -> Iterator[Product]:
-    """Routed experts; adapters of theirs are multiplied out to whole weights, whose gradients are computed then."""
-    here = replace(place, part="experts", rank=0, learns=place.learns or rank > 0)
+    """Routed experts; adapters of theirs are applied to rows, and the gradient of the rows is always computed."""
+    here = replace(place, part="experts", rank=0, flows=True)
+    rows = tokens * decoder.chosen
     sizes = (
         ("experts in", decoder.width, 2 * decoder.expert_inner),
         ("experts out", decoder.expert_inner, decoder.width),
     )
     for name, inputs, outputs in sizes:
         if rank:
-            flops = 2 * decoder.experts * inputs * rank * outputs
-            # PEFT computes the whole weights twice: once when it registers the parametrization.
-            yield Product(part="experts", name=f"{name} adapter", forward=2 * flops, backward=2 * flops)
-        yield from here.linear(name, tokens * decoder.chosen, inputs, outputs)
+            inwards, outwards = 2 * rows * inputs * rank, 2 * rows * rank * outputs
+            # The backward computes what the first matrix gives once more.
+            yield Product(part="experts", name=f"{name} adapter", forward=inwards, backward=3 * inwards)
+            yield Product(part="experts", name=f"{name} adapter", forward=outwards, backward=2 * outwards)
+        yield from here.linear(name, rows, inputs, outputs)
+
+
+def _head(flops: int, *, flows: bool, learns: bool) -> Product:
+    """The head and its loss: gradients are computed with the loss, in the forward."""
+    return Product(part="head", name="head", forward=flops * (1 + flows + learns), backward=0)

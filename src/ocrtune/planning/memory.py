@@ -7,6 +7,8 @@ layer's backward, in which what was kept goes and gradients come. The highest of
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from ocrtune.models.head_loss import chunk_rows
+from ocrtune.models.relative_attention import BLOCK_SCORES
 from ocrtune.planning import activations
 from ocrtune.planning.activations import FLOAT, Widths
 from ocrtune.planning.shapes import Learning, ModelShape, Work
@@ -144,9 +146,10 @@ def _places(shape: ModelShape, weights: Weights, work: Work, setting: Setting) -
         logits=0,
         vision=pixels + _most_of_vision(shape, work, setting),
     )
-    # Behind the loss the gradient of its sum and that of the logits stand beside the logarithms.
-    logit_gradients = 2 * work.supervised * shape.decoder.vocabulary * FLOAT
-    yield at("loss", gradients=earlier, decoder=kept, logits=logits + logit_gradients, vision=pixels + views)
+    # Logits of a chunk of positions, and their logarithms, which become their gradient.
+    rows = chunk_rows(work.supervised, shape.decoder.vocabulary)
+    chunk = rows * shape.decoder.vocabulary * (widths.compute + FLOAT)
+    yield at("loss", gradients=earlier, decoder=kept, logits=logits + chunk, vision=pixels + views)
     gradients = 0 if setting.accumulates else weights.learning_of("head") * FLOAT
     for layer in reversed(layers):
         here = kept + layer.moment
@@ -217,15 +220,13 @@ def _views(shape: ModelShape, work: Work, setting: Setting) -> Iterator[tuple[in
 
 
 def _vision_moment(shape: ModelShape, side_px: int, count: int, widths: Widths) -> int:
-    """Two tensors as large as all scores of a layer of SAM: the bias and its copy, or gradients of scores and weights."""
+    """Two blocks of scores of a layer of SAM, and gradients as large as its queries, keys, values and what they give."""
     sam = shape.sam
-    scores = [
+    rows = (
         count
-        * sam.heads
-        * (sam.padded_side(side_px) ** 2 * sam.window**2 if windowed else sam.side(side_px) ** 4)
-        for windowed in sam.layers
-    ]
-    return 2 * max(scores) * widths.compute
+        * max(sam.padded_side(side_px) if windowed else sam.side(side_px) for windowed in sam.layers) ** 2
+    )
+    return 2 * BLOCK_SCORES * FLOAT + 5 * rows * sam.width * widths.compute
 
 
 def _most_of_vision(shape: ModelShape, work: Work, setting: Setting) -> int:
@@ -235,9 +236,8 @@ def _most_of_vision(shape: ModelShape, work: Work, setting: Setting) -> int:
     learns = setting.learning.vision_runs_backward
     for chunk, (kept, _) in zip(activations.chunks(shape, work), _views(shape, work, setting), strict=True):
         patches = chunk.count * sam.side(chunk.side_px) ** 2
-        # The bias of positions is made, then copied into the order of heads, beside queries, keys and values twice.
         attention = _vision_moment(shape, chunk.side_px, chunk.count, widths)
-        attention += 8 * patches * sam.width * widths.compute
+        attention += 3 * patches * sam.width * widths.compute
         inner = patches * (2 * sam.width + 2 * sam.inner) * widths.compute
         before_last = kept * (chunk.times - (not learns)) // chunk.times
         most = max(most, earlier + before_last + max(attention, inner))
