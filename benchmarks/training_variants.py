@@ -22,9 +22,6 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.unlimited_ocr.configuration_unlimited_ocr import UnlimitedOcrConfig
-from transformers.models.unlimited_ocr.modeling_unlimited_ocr import UnlimitedOcrForConditionalGeneration
 
 from ocrtune.config import Config, parse_config
 from ocrtune.inputs.collate import collate
@@ -34,6 +31,7 @@ from ocrtune.sources import open_image, read_pages, write_jsonl
 from ocrtune.training.data import TrainingData, prepare_data
 from ocrtune.training.sampler import BucketSampler
 from ocrtune.training.train import Plan, make_plan, make_trainer, tune_model
+from speed_variants import load_plain, with_features
 
 SHAPE = TinyShape(
     view_px=256,
@@ -327,28 +325,6 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped to
         return super().compute_loss(model, inputs, *args, **kwargs)
 
 
-def with_features(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The batch with vision features in place of pixels, made image by image as the published code does it."""
-    tiles = split_tiles(inputs["pixel_values_local"], inputs["num_local_patches"])
-    features = [
-        model.get_image_features(
-            global_view[None], cut, None if cut is None else [len(cut)], None if cut is None else [grid]
-        ).pooler_output[0]
-        for global_view, cut, grid in zip(inputs["pixel_values"], tiles, inputs["patches_grid"], strict=True)
-    ]
-    pixel_keys = {"pixel_values", "pixel_values_local", "num_local_patches", "patches_grid"}
-    return {
-        **{key: value for key, value in inputs.items() if key not in pixel_keys},
-        "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=features)},
-    }
-
-
-def split_tiles(tiles: torch.Tensor | None, counts: list[int]) -> list[torch.Tensor | None]:
-    if tiles is None:
-        return [None] * len(counts)
-    return [cut if len(cut) else None for cut in torch.split(tiles, counts)]
-
-
 def with_targets(inputs: dict[str, Any]) -> dict[str, Any]:
     """The batch with what makes transformers' classes compute logits only where something is learned."""
     targets = nn.functional.pad(inputs["labels"][:, 1:], (0, 1), value=-100)
@@ -358,17 +334,6 @@ def with_targets(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def make_plain_trainer(variant: Variant, plan: Plan, data: TrainingData) -> PlainTrainer:
     """The class of transformers itself with the same weights, in its Trainer with its defaults."""
-    config = json.loads((plan.base / "config.json").read_text(encoding="utf-8"))
-    model = UnlimitedOcrForConditionalGeneration.from_pretrained(
-        plan.base,
-        config=UnlimitedOcrConfig(
-            text_config=config["text_config"],
-            vision_config=config["vision_config"],
-            image_token_id=config["image_token_id"],
-        ),
-        dtype=torch.float32,
-        experts_implementation=EXPERTS[variant.experts],
-    )
     arguments = TrainingArguments(
         output_dir=str(plan.folder.path / "plain"),
         num_train_epochs=plan.config.training.epochs,
@@ -383,7 +348,7 @@ def make_plain_trainer(variant: Variant, plan: Plan, data: TrainingData) -> Plai
     return PlainTrainer(
         variant,
         data.train.lengths(),
-        model=model,
+        model=load_plain(plan.base, EXPERTS[variant.experts]),
         args=arguments,
         train_dataset=data.train,
         data_collator=lambda inputs: batch_of(plan, inputs),
