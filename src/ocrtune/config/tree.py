@@ -334,6 +334,7 @@ class TrainingSection(Section):
         device: `auto`, `cpu`, `cuda` or `mps`.
         gradient_checkpointing: Parts whose activations are recomputed instead of kept, such as `[vision]`; `true` for
             both, `false` for none.
+        compile: Compile the decoder's layers for learning; needs a C++ compiler on a CPU, triton on CUDA.
         bucket_by_length: Batches of examples of like length, in random order; packed rows need none.
         pack_tokens: Most tokens of a row in which several examples stand that do not see each other, so that nothing is
             padded; without it each example has a row of its own. A row takes the memory of so many tokens. Four times a
@@ -358,6 +359,7 @@ class TrainingSection(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     gradient_checkpointing: Annotated[tuple[CheckpointedPart, ...], BeforeValidator(_checkpointed_parts)] = ()
+    compile: bool = False
     bucket_by_length: bool = True
     pack_tokens: Positive | None = None
     vision_chunk_views: Positive | None = None

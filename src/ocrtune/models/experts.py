@@ -28,6 +28,8 @@ Factors = tuple[Tensor, Tensor]
 """An adapter's matrices, (E, R, in) and (E, out, R); the second holds the scale."""
 
 
+# Rows of each expert are counted on the host: compiled code would be made anew for each count.
+@torch.compiler.disable
 def experts_forward(self: Any, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
     """Each token's sum over its experts, (T, H) in the dtype of `hidden_states`.
 

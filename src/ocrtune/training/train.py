@@ -31,6 +31,7 @@ from ocrtune.models import (
     save_checkpoint,
 )
 from ocrtune.models.builtin import BUILTIN, BUILTIN_RANDOM
+from ocrtune.models.compiling import compile_layers, require_compiler
 from ocrtune.models.precision import (
     DeviceFacts,
     PrecisionPolicy,
@@ -169,9 +170,13 @@ def find_base(config: Config, folder: RunFolder) -> Path:
 
 def tune_model(plan: Plan) -> TunedModel:
     """Load the base, set up what learns, and say and save what that is."""
+    if plan.config.training.compile:
+        require_compiler(plan.device.kind)
     tuned = load_tuned(plan)
     if plan.config.training.gradient_checkpointing:
         prepare_checkpointing(tuned.model, plan.config.training.gradient_checkpointing)
+    if plan.config.training.compile:
+        compile_layers(tuned.model)
     table = tuned.table.with_rates(plan.config.optimizer)
     print_table(table)
     plan.folder.write_json("learning.json", table.as_dicts())
