@@ -176,7 +176,8 @@ def tune_model(plan: Plan) -> TunedModel:
     if plan.config.training.gradient_checkpointing:
         prepare_checkpointing(tuned.model, plan.config.training.gradient_checkpointing)
     if plan.config.training.compile:
-        compile_layers(tuned.model)
+        layers = compile_layers(tuned.model)
+        say(f"{layers} layers of the decoder are compiled in the first step, which may take minutes")
     table = tuned.table.with_rates(plan.config.optimizer)
     print_table(table)
     plan.folder.write_json("learning.json", table.as_dicts())
