@@ -8,7 +8,7 @@ from ocrtune.families import FAMILIES
 from ocrtune.models import experts, load_model, supervised_loss
 from ocrtune.models.audit import require_gradients
 from ocrtune.models.decoder import can_trim, mend_decoder
-from ocrtune.models.segments import attend_by_segments
+from ocrtune.models.segments import SEGMENTED, attend_by_segments
 
 
 def learn(model, batch, **options):
@@ -22,6 +22,13 @@ def learn(model, batch, **options):
     }
 
 
+def attend(model, attention):
+    if attention == SEGMENTED:
+        attend_by_segments(model)
+    else:
+        model.set_attn_implementation(attention)
+
+
 def rows_of_text():
     """Padded rows with answers of different lengths, in one of them in two pieces, in one of them none."""
     draw = torch.Generator().manual_seed(1)
@@ -33,13 +40,13 @@ def rows_of_text():
     return {"input_ids": ids, "labels": labels, "attention_mask": (ids != 2).long()}
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", SEGMENTED])
 @pytest.mark.parametrize("batch", ["pages", "text", "unpadded"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_losses_and_gradients_are_those_of_whole_rows(family, batch, attention):
     golden = read_golden(family)
     model = load_model(golden.folder)
-    model.set_attn_implementation(attention)
+    attend(model, attention)
     given = golden.batch.native() if batch == "pages" else rows_of_text()
     if batch == "unpadded":
         given = {key: value[:1] for key, value in given.items() if key != "attention_mask"}
@@ -68,11 +75,11 @@ def pad_on_the_left(batch):
     }
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", SEGMENTED])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rows_padded_on_the_left_give_the_losses_of_whole_rows(family, attention):
     model = load_model(read_golden(family).folder)
-    model.set_attn_implementation(attention)
+    attend(model, attention)
     given = pad_on_the_left(rows_of_text())
     found_loss, found = learn(model, given)
     model.trims_last_layer = False
@@ -138,12 +145,13 @@ class TestPositions:
         supervised_loss(model, rows_of_text())
         assert seen == [4 * 16]
 
-    def test_are_all_where_rows_are_packed(self, lengths):
+    @pytest.mark.parametrize("packed", [True, False])
+    def test_are_the_supervised_ones_too_of_a_model_for_packed_rows(self, lengths, packed):
         model, seen = lengths
         attend_by_segments(model)
         batch = {key: value[:1] for key, value in rows_of_text().items() if key != "attention_mask"}
-        supervised_loss(model, {**batch, "segment_lengths": [8, 8]})
-        assert seen == [16]
+        supervised_loss(model, {**batch, "segment_lengths": [8, 8]} if packed else batch)
+        assert seen == [10]
 
     def test_are_all_under_attention_without_a_mask_of_rows(self, lengths):
         model, _ = lengths

@@ -149,6 +149,23 @@ def test_a_batch_of_known_and_unknown_images_keeps_their_order(tiny, name, tmp_p
     assert source.counts["computed"] == len(different)
 
 
+def test_an_image_that_stands_in_a_batch_twice_is_computed_once(tiny, tmp_path, monkeypatch):
+    tiny = tiny("unlimited_ocr")
+    model, examples = decoder_learns(tiny), examples_of(tiny)
+    batch = [examples[0], examples[1], examples[0]]
+    plain, gradients = loss_and_gradients(model, tiny, batch, None)
+    seen, encode_images = [], model.encode_images
+    monkeypatch.setattr(
+        model, "encode_images", lambda images: seen.append(len(images)) or encode_images(images)
+    )
+    source = FeatureSource(FeatureCache(tmp_path, KEY, limit_bytes=ROOM), nullcontext)
+    loss, found = loss_and_gradients(model, tiny, batch, source)
+    assert seen == [2]
+    assert source.counts == {"computed": 2, "read": 1}
+    assert loss == pytest.approx(plain, abs=2e-6)
+    assert all(torch.allclose(found[part], gradients[part], atol=1e-5) for part in gradients)
+
+
 def test_features_keep_every_bit_in_every_dtype(tmp_path):
     images = [image(number, dtype=dtype) for number, dtype in enumerate((torch.float32, torch.bfloat16))]
     cache = FeatureCache(tmp_path, KEY, limit_bytes=ROOM)

@@ -89,6 +89,7 @@ def largest_difference(one, other):
 def wanted(request):
     family = request.param
     model = load(family, segmented=False)
+    model.trims_last_layer = False
     batch = padded(family, examples(family))
     return family, {weight: learn(model, batch, router_loss=weight) for weight in (0.0, 0.3)}
 
@@ -147,6 +148,66 @@ class TestPackedEqualsPadded:
         found, gradients = learn(model, packed(family, examples(family)))
         assert found == pytest.approx(of_padded[0.0][0], abs=TOLERANCE)
         assert largest_difference(gradients, of_padded[0.0][1]) < TOLERANCE
+
+
+def conversations(family):
+    """The examples, and beside them one with two answers, a window apart, and one that teaches nothing."""
+    two, none = text_example(40, 5, 5), text_example(7, 3, 6)
+    two.labels[12:25], none.labels[:] = -100, -100
+    return [none, *examples(family)[:3], two, *examples(family)[3:]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestLastLayerAtSupervisedPositions:
+    def compare(self, model, family):
+        """Loss and gradients of the last layer at supervised positions, and of one at all."""
+        batch = packed(family, conversations(family))
+        for model.trims_last_layer in (True, False):
+            yield learn(model, batch)
+
+    @pytest.mark.parametrize("checkpointed", [False, True])
+    @pytest.mark.parametrize("adapted", [False, True])
+    def test_gives_the_loss_and_gradients_of_all_positions(self, family, checkpointed, adapted, fp32_policy):
+        model = load(family, segmented=True).train()
+        if adapted:
+            apply_tuning(model, TuningSection(lora=LoraSection(preset="experts", rank=4)), fp32_policy)
+        if checkpointed:
+            prepare_checkpointing(model)
+        (found, gradients), (wanted, wanted_gradients) = self.compare(model, family)
+        assert found == pytest.approx(wanted, rel=1e-6)
+        assert largest_difference(gradients, wanted_gradients) < TOLERANCE
+
+    def test_gives_those_of_padded_rows(self, family):
+        padded_model, model = (load(family, segmented=segmented) for segmented in (False, True))
+        padded_model.trims_last_layer = False
+        wanted, wanted_gradients = learn(padded_model, padded(family, conversations(family)))
+        found, gradients = learn(model, packed(family, conversations(family)))
+        assert found == pytest.approx(wanted, abs=TOLERANCE)
+        assert largest_difference(gradients, wanted_gradients) < TOLERANCE
+
+    def test_computes_in_the_same_dtypes_under_autocast(self, family):
+        model = load(family, segmented=True).train()
+        last = model.model.language_model.layers[-1]
+        seen = []
+        for module in (last.self_attn.o_proj, last.mlp, last.mlp.experts, model.model.language_model.norm):
+            module.register_forward_hook(lambda _, given, out: seen.append((given[0].dtype, out.dtype)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            (found, gradients), (wanted, wanted_gradients) = self.compare(model, family)
+        assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+        assert found == pytest.approx(wanted, rel=0.01)
+        for name, gradient in gradients.items():
+            assert bool(gradient.isfinite().all())
+            assert gradient.dtype == wanted_gradients[name].dtype
+
+    def test_of_which_there_are_none_gives_gradients_of_zeros(self, family):
+        model = load(family, segmented=True)
+        batch = packed(family, examples(family))
+        output = supervised_loss(
+            model, {**batch, "labels": torch.full_like(batch["labels"], -100)}, num_items=7
+        )
+        output.loss.backward()
+        assert float(output.loss.detach()) == 0
+        assert not any(p.grad.any() for p in model.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -14,11 +14,13 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.deepseek_ocr2 import modeling_deepseek_ocr2 as deepseek_ocr2
 from transformers.models.unlimited_ocr import modeling_unlimited_ocr as unlimited_ocr
 
+from ocrtune.models.segments import SEGMENTED, Segments
+
 KEPT_POSITIONS = "kept_positions"
 """The keyword under which the decoder is told, bool (B, L), of which positions its outputs are used."""
 
-TRIMMED_ATTENTION = frozenset({"sdpa", "eager"})
-"""Attention implementations whose masks are tensors with a row for each query."""
+TRIMMED_ATTENTION = frozenset({"sdpa", "eager", SEGMENTED})
+"""Attention implementations whose masks are tensors with a row for each query, or that take segments in their place."""
 
 
 class _Fp32Router(nn.Module):
@@ -63,6 +65,7 @@ class _TrimmedLayer(nn.Module):
             kept_positions,
             attention_mask=kwargs["attention_mask"],
             position_embeddings=kwargs["position_embeddings"],
+            segments=kwargs.get("segments"),
         )
         kept = (hidden_states[kept_positions] + attended).unsqueeze(0)
         output: Tensor = kept + self.mlp(self.post_attention_layernorm(kept))
@@ -107,9 +110,10 @@ def _attend_from(
     *,
     attention_mask: Tensor | None,
     position_embeddings: tuple[Tensor, Tensor],
+    segments: Segments | None,
 ) -> Tensor:
     """The attention's outputs at the kept positions, (n, H); its keys and values are all of `normed`, (B, L, H)."""
-    positions, filled = _positions_of(kept)
+    positions, filled = _positions_of(kept) if segments is None else _all_positions_of(kept)
     heads = (*normed.shape[:2], -1, attention.head_dim)
     keys = attention.k_proj(normed).view(heads).transpose(1, 2)
     values = attention.v_proj(normed).view(heads).transpose(1, 2)
@@ -127,9 +131,10 @@ def _attend_from(
         queries,
         keys,
         values,
-        _rows_of(attention_mask, positions, keys.shape[2]),
+        _rows_of(attention_mask, positions, keys.shape[2]) if segments is None else None,
         dropout=attention.attention_dropout if attention.training else 0.0,
         scaling=attention.scaling,
+        segments=segments,
     )
     projected: Tensor = attention.o_proj(attended.flatten(2)[filled])
     return projected
@@ -141,6 +146,14 @@ def _positions_of(kept: Tensor) -> tuple[Tensor, Tensor]:
     most = max(int(counts.max()), 1)
     positions = torch.argsort(kept.logical_not().int(), dim=1, stable=True)[:, :most]
     return positions, torch.arange(most, device=kept.device) < counts.unsqueeze(1)
+
+
+def _all_positions_of(kept: Tensor) -> tuple[Tensor, Tensor]:
+    """All positions of a packed row, int64 (1, L), and the kept ones among them.
+
+    Its attention is cheap, and its kernels want a query for each key: one causal call to a segment, or to all.
+    """
+    return torch.arange(kept.shape[1], device=kept.device).unsqueeze(0), kept
 
 
 def _take(values: Tensor, positions: Tensor) -> Tensor:

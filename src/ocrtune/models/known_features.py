@@ -30,7 +30,7 @@ class FeatureSource:
         autocast: Makes the context that forwards run in.
 
     Attributes:
-        counts: Images `read` and `computed` so far.
+        counts: Images `computed` so far, and `read`: found where they are kept, or computed for the same batch.
     """
 
     def __init__(self, features: Features, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -63,11 +63,18 @@ class FeatureSource:
         views = iter(fresh)
         waiting = {place: next(views) for place, features in enumerate(known.features) if features is None}
         missing = {place: image for place, image in waiting.items() if found[place] is None}
-        for place, features in zip(missing, self._compute(model, list(missing.values())), strict=True):
-            found[place] = features
+        # An image that stands in the batch twice is computed once; one without a key is like no other.
+        firsts: dict[str | int, int] = {}
+        for place in missing:
+            firsts.setdefault(known.keys[place] or place, place)
+        images = [missing[place] for place in firsts.values()]
+        computed = dict(zip(firsts, self._compute(model, images), strict=True))
+        for name, place in firsts.items():
             if known.keys[place]:
-                self.features.add(as_kept(features, key=known.keys[place], size=known.sizes[place]))
-        self.counts.update(computed=len(missing), read=len(found) - len(missing))
+                self.features.add(as_kept(computed[name], key=known.keys[place], size=known.sizes[place]))
+        for place in missing:
+            found[place] = computed[known.keys[place] or place]
+        self.counts.update(computed=len(computed), read=len(found) - len(computed))
         dtype = feature_dtype(model)
         return BaseModelOutputWithPooling(
             pooler_output=[

@@ -8,7 +8,7 @@ from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 from ocrtune.models.decoder import KEPT_POSITIONS, can_trim
 from ocrtune.models.head_loss import head_loss
 
-NEEDS_WHOLE_ROWS = ("segments", "output_hidden_states", "output_attentions", "output_router_logits")
+NEEDS_WHOLE_ROWS = ("output_hidden_states", "output_attentions", "output_router_logits")
 """Keywords with which the last layer must see whole rows: what they ask for is about all positions."""
 
 

@@ -3,7 +3,7 @@
 An addition and a multiplication are two operations. Attention is counted as the full product of queries and keys, as
 torch's FlopCounter counts it: a kernel that leaves out what the mask hides computes about half of that. What is no
 product of matrices (norms, activations, softmax, optimizer) is not counted; it costs bandwidth, not arithmetic. The last
-layer of the decoder is counted with all positions, although only supervised ones are computed where rows are not packed.
+layer of the decoder is counted with all positions, although only supervised ones are computed after its attention.
 
 Source: `torch.utils.flop_counter.FlopCounterMode`, compared for all families in `tests/planning/test_flops.py`.
 """
