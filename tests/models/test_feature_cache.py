@@ -1,12 +1,15 @@
 """Vision features on disk: found again bit for bit, by their key alone, within a limit, and never when they are damaged."""
 
+import importlib
 import json
 import os
+import resource
 import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +22,14 @@ from ocrtune.inputs import encode
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.kept import as_kept
 from ocrtune.models import load_model, supervised_loss
-from ocrtune.models.feature_cache import HEADER_BYTES, FeatureCache
+from ocrtune.models.feature_cache import HEADER_BYTES, FeatureCache, MemoryFeatures
 from ocrtune.models.feature_folders import IN_USE_S, LAST_USED, total_bytes
 from ocrtune.models.feature_key import FeatureKey, feature_key
 from ocrtune.models.feature_shards import BAD_SUFFIX, SUFFIX, TEMPORARY_SUFFIX
 from ocrtune.models.known_features import FeatureSource
 from ocrtune.models.tuning import part_of
-from ocrtune.records import Cut, PdfPage, TiffPage
+from ocrtune.records import Cut, Page, PdfPage, TiffPage
+from ocrtune.sources import open_image
 from ocrtune.sources.content import content_key
 
 FAMILIES = ("deepseek_ocr", "deepseek_ocr2", "unlimited_ocr")
@@ -269,6 +273,72 @@ def test_a_disk_that_cannot_be_written_stops_the_keeping_not_the_run(tmp_path, m
     assert cache.find(image(1).key) is None
 
 
+def test_a_write_that_the_system_breaks_off_leaves_nothing_and_is_told_once(tmp_path, capfd):
+    """A limit on the size of files breaks the writing off in its midst, as a full disk does."""
+    cache = filled(tmp_path, numbers=range(2))
+
+    def write_too_much():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        for number in range(2, 8):
+            cache.add(image(number, tokens=400))
+            cache.flush()
+        assert cache.use().num_not_kept == 6
+        assert same(cache.find(image(1).key), image(1))
+
+    in_a_fork(write_too_much)
+    assert capfd.readouterr().err.count("no more vision features are kept") == 1
+    assert not list(cache.folder.glob(f".*{TEMPORARY_SUFFIX}"))
+    assert len(FeatureCache(tmp_path, KEY, limit_bytes=ROOM)) == 2
+
+
+def test_a_folder_that_may_only_be_read_is_read_and_what_is_missing_in_it_told_once(tmp_path, capfd):
+    folder = filled(tmp_path).folder
+    shard = next(folder.glob(f"*{SUFFIX}"))
+    (folder / f"shard-bad{SUFFIX}").write_bytes(shard.read_bytes()[:-3])
+    for path, mode in ((tmp_path, 0o555), (folder, 0o555)):
+        path.chmod(mode)
+
+    def use_it():
+        os.chdir(tmp_path)  # the folders above are private to who runs the tests
+        if os.geteuid() == 0:
+            os.setuid(65534)  # root may write everywhere
+        cache = FeatureCache(Path(), KEY, limit_bytes=ROOM)
+        assert same(cache.find(image(1).key), image(1))
+        for number in (6, 7):
+            assert cache.find(image(number).key) is None
+            cache.add(image(number))
+            cache.flush()
+            cache.refresh()
+        assert (cache.use().num_not_kept, cache.use().num_bad_shards) == (2, 1)
+
+    in_a_fork(use_it)
+    told = capfd.readouterr().err
+    assert told.count("no more vision features are kept") == told.count("is left out") == 1
+    assert "Permission denied" in told
+
+
+def in_a_fork(work):
+    process = get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def test_what_is_interrupted_while_it_is_written_is_written_in_the_end(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, KEY, limit_bytes=ROOM)
+    cache.add(image(1))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ocrtune.models.feature_cache.write_shard", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            cache.flush()
+    cache.flush()
+    assert same(FeatureCache(tmp_path, KEY, limit_bytes=ROOM).find(image(1).key), image(1))
+
+
 def test_a_folder_that_is_removed_meanwhile_stops_the_keeping_not_the_run(tmp_path, capsys):
     cache = filled(tmp_path / "root")
     shutil.rmtree(tmp_path / "root")
@@ -390,6 +460,35 @@ def test_an_image_has_the_key_of_its_content_not_of_its_name(tmp_path):
     ]
     keys = [content_key(source) for source in sources]
     assert len(set(keys)) == len(sources)
+
+
+def test_a_file_replaced_by_one_of_its_length_and_time_is_another_image(tmp_path):
+    path = tmp_path / "a.bmp"
+    cut = Cut(path=path, polygon=((0.0, 0.0), (20.0, 0.0), (20.0, 20.0), (0.0, 20.0)))
+    seen = []
+    for colour in ("red", "blue"):
+        Image.new("RGB", (30, 40), colour).save(tmp_path / "new.bmp")
+        os.utime(tmp_path / "new.bmp", (10**9, 10**9))
+        (tmp_path / "new.bmp").replace(path)
+        seen.append((content_key(path), content_key(cut), open_image(cut).getpixel((5, 5))))
+    assert all(one != other for one, other in zip(*seen, strict=True))
+
+
+def test_features_of_a_file_that_changes_while_it_is_opened_are_not_kept(tiny, tmp_path, monkeypatch):
+    tiny = tiny("deepseek_ocr")
+    encoding = importlib.import_module("ocrtune.inputs.encode")
+    path = tmp_path / "a.png"
+    Image.new("RGB", (100, 90), "red").save(path)
+
+    def open_and_change(source):
+        Image.new("RGB", (100, 90), "blue").save(path)
+        return open_image(source)
+
+    example = example_of(tiny, Page(name="a", images=(path,), text="abc"))
+    usual = encode(example, tiny.recipe, tiny.tokenizer, MemoryFeatures())
+    assert usual.views[0].key == content_key(path)
+    monkeypatch.setattr(encoding, "open_image", open_and_change)
+    assert encode(example, tiny.recipe, tiny.tokenizer, MemoryFeatures()).views[0].key == ""
 
 
 def test_the_manifest_says_what_a_cache_is_made_of(tiny, tmp_path):

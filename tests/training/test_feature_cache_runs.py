@@ -3,8 +3,8 @@
 import importlib
 import json
 import os
-import subprocess
-import sys
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ocrtune.errors import ConfigError
 from ocrtune.models import OcrModel
 from ocrtune.training import train
 from ocrtune.training.feature_decision import PagesToCome, decide_cache
-from ocrtune.training.filling import fill_cache
+from ocrtune.training.features import _free_bytes
 
 LORA = ("tuning.method=lora", "tuning.parts=[decoder]", "tuning.lora.rank=2")
 DECODER = ("tuning.method=full", "tuning.parts=[decoder]")
@@ -139,14 +139,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one_also_when_the_cache_is_gone(r
 
 
 def stop_after(step, config):
-    module = importlib.import_module("ocrtune.training.train")
-
     class Stop(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             control.should_training_stop = state.global_step >= step
 
+    return with_callback(Stop(), config)
+
+
+def with_callback(callback, config):
+    module = importlib.import_module("ocrtune.training.train")
     original = module._callbacks
-    module._callbacks = lambda *args, **kwargs: [*original(*args, **kwargs), Stop()]
+    module._callbacks = lambda *args, **kwargs: [*original(*args, **kwargs), callback]
     try:
         return module.train(config)
     finally:
@@ -168,6 +171,69 @@ def test_an_image_that_changes_on_disk_is_computed_anew(recipe, tmp_path, manife
     assert [row["computed"] for row in second.feature_cache["epochs"]] == [1, 0, 0]
 
 
+def test_an_image_that_changes_between_epochs_under_its_name_is_computed_anew(recipe, tmp_path, manifest):
+    folder = tmp_path / "pages"
+    shutil.copytree(manifest.parent, folder)
+    page, before = folder / "3.png", (folder / "3.png").stat()
+
+    def change(step):
+        if step == 8:  # the end of the first epoch
+            with Image.open(page) as image:
+                changed = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            changed.save(page)
+            os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    config = recipe.config(
+        tmp_path / "run", *LORA, *EPOCHS, f"data.uri={folder / manifest.name}", "training.workers=0"
+    )
+    told = at_each_step(change, config).feature_cache
+    assert [row["computed"] for row in told["epochs"]] == [8, 1, 0]
+    assert told["images"] == 11
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["error", "ctrl-c", "sigterm"])
+def test_what_a_run_computed_before_it_was_broken_off_is_there_for_the_next(recipe, tmp_path, number):
+    never = ("evaluation.every_steps=100", "training.save_every_steps=100", "training.workers=0")
+
+    def break_off(step):
+        if step == 5 and number is None:
+            raise RuntimeError("broken off")
+        if step == 5:
+            os.kill(os.getpid(), number)
+
+    config = recipe.config(tmp_path / "first", *LORA, *EPOCHS, *never)
+    ends = {None: RuntimeError, signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}
+    with pytest.raises(ends[number]):
+        at_each_step(break_off, config)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    after = train(recipe.config(tmp_path / "second", *LORA, *EPOCHS, *never)).feature_cache
+    assert [(row["read"], row["computed"]) for row in after["epochs"]] == [(5, 3), (8, 0), (8, 0)]
+
+
+def at_each_step(act, config):
+    """Train, with something done after each step."""
+
+    class Act(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            act(state.global_step)
+
+    return with_callback(Act(), config)
+
+
+def test_the_disk_a_folder_is_to_lie_on_is_found_where_folders_above_may_not_be_seen(tmp_path, monkeypatch):
+    seen, disk_usage = [], shutil.disk_usage
+
+    def ask(folder):
+        seen.append(folder)
+        if len(seen) < 3:
+            raise PermissionError(folder)
+        return disk_usage(folder)
+
+    monkeypatch.setattr("ocrtune.training.features.shutil.disk_usage", ask)
+    assert _free_bytes(tmp_path / "theirs" / "features") > 0
+    assert seen == [tmp_path / "theirs" / "features", tmp_path / "theirs", tmp_path]
+
+
 def test_a_limit_keeps_some_pages_and_the_run_learns_the_same(recipe, plain, tmp_path):
     # Shards are written at each evaluation, of which this run has many.
     few = ("training.feature_cache.limit_gb=0.000006", USE, "evaluation.every_steps=2")
@@ -177,16 +243,6 @@ def test_a_limit_keeps_some_pages_and_the_run_learns_the_same(recipe, plain, tmp
     assert told["not_kept"] > 0
     assert 0 < told["images"] < 10
     assert told["bytes"] <= 6000
-
-
-def test_ocrtune_cache_fills_what_a_run_then_reads(recipe, tmp_path):
-    config = recipe.config(tmp_path / "run", *LORA, *EPOCHS)
-    first, second = fill_cache(config), fill_cache(config)
-    assert (first.pages, first.found, first.computed, first.images) == (10, 0, 10, 10)
-    assert (second.found, second.computed, second.images) == (10, 0, 10)
-    result = train(config)
-    assert [row["computed"] for row in result.feature_cache["epochs"]] == [0, 0, 0]
-    assert result.feature_cache["evaluation"]["computed"] == 0
 
 
 def test_a_folder_that_cannot_be_written_to_costs_nothing_unless_it_was_asked_for(recipe, tmp_path):
@@ -208,33 +264,9 @@ def test_pages_that_are_made_anew_are_not_kept_but_held_out_ones_are(recipe, tmp
     assert told["evaluation"]["computed"] == 2
 
 
-def test_processes_of_our_own_and_those_of_torchrun_share_the_work(recipe, tmp_path):
-    config = recipe.config(tmp_path / "run", *LORA, *EPOCHS)
-    filled = fill_cache(config, processes=2)
-    assert (filled.computed, filled.images, filled.processes) == (10, 10, 2)
-    other = recipe.config(tmp_path / "other" / "run", *LORA, *EPOCHS)
-    write_config(other, tmp_path / "recipe.yaml")
-    (tmp_path / "start.py").write_text("from ocrtune.cli import main; main()")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, str(tmp_path / "start.py"), "cache", str(tmp_path / "recipe.yaml"), "--json"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    told = json.loads(line)
-    assert (told["found"], told["computed"], told["images"], told["processes"]) == (0, 10, 10, 2)
-
-
 def test_a_recipe_that_keeps_what_changes_is_refused(recipe, tmp_path):
     with pytest.raises(ConfigError, match="projector learn by"):
         recipe.config(tmp_path, "tuning.parts=[decoder,projector]", USE)
-    with pytest.raises(ConfigError, match="vision learn"):
-        fill_cache(recipe.config(tmp_path))
 
 
 @pytest.mark.parametrize(

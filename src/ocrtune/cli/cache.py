@@ -27,7 +27,7 @@ def command(
         int,
         typer.Option(
             min=1,
-            help="How many compute at once, each with a model in memory; of several cards each takes its own. "
+            help="How many compute at once, each with the vision part in memory; of several cards each takes its own. "
             "Under torchrun its processes share the work, and this is left out.",
         ),
     ] = 1,

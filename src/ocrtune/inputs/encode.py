@@ -18,7 +18,7 @@ from ocrtune.progress import track
 from ocrtune.records import Example, Finding, ImageSource, ImageViews, KeptFeatures, ModelInputs
 from ocrtune.sequences import Selected
 from ocrtune.sources import image_size, open_image
-from ocrtune.sources.content import content_key
+from ocrtune.sources.content import content_key, still_has_key
 
 IGNORED_LABEL = -100
 """A position with this label is no target of the loss."""
@@ -183,7 +183,11 @@ class _Seen:
     def of(cls, source: ImageSource, features: FindFeatures | None) -> "_Seen":
         key = "" if features is None else content_key(source)
         kept = features.find(key) if features is not None and key else None
-        return cls(open_image(source) if kept is None else kept, key)
+        if kept is not None:
+            return cls(kept, key)
+        image = open_image(source)
+        # Of a file that was written to meanwhile nobody knows which of both contents was opened.
+        return cls(image, key if not key or still_has_key(source, key) else "")
 
     @property
     def size(self) -> tuple[int, int]:

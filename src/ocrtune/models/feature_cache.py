@@ -7,7 +7,8 @@ write at once; whatever one of them has written whole is found by the others.
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,6 +96,11 @@ class FeatureCache:
             Processes that write at the same time may go over it by a shard each.
         shard_bytes: Gathered before a shard is written.
 
+    Attributes:
+        root: The folder of all caches.
+        folder: That of this one.
+        tell: Takes what people are to know.
+
     Raises:
         OSError: The folder cannot be written to.
     """
@@ -104,11 +110,13 @@ class FeatureCache:
     ) -> None:
         self.root = root
         self.folder = root / key.digest
+        self.tell: Callable[[str], None] = say
         self._limit_bytes = limit_bytes
         self._shard_bytes = shard_bytes
         self._lock = threading.RLock()
         self._shards: dict[str, Shard] = {}
         self._places: dict[str, str] = {}
+        self._unusable: set[str] = set()
         self._waiting: dict[str, KeptFeatures] = {}
         self._waiting_bytes = 0
         self._seen_ns = -1
@@ -175,19 +183,20 @@ class FeatureCache:
         with self._lock:
             if not self._waiting:
                 return
-            images, num_bytes = list(self._waiting.values()), self._waiting_bytes
-            self._waiting, self._waiting_bytes = {}, 0
+            images = list(self._waiting.values())
             try:
-                problem = self._problem_with(num_bytes)
+                problem = self._problem_with(self._waiting_bytes)
                 if not problem:
                     self._learn(write_shard(self.folder, images))
             except OSError as error:
                 # The folder may also have been removed meanwhile.
                 problem = f"it cannot be written: {error}"
+            # Not before: whoever is interrupted while they are written writes them in the end.
+            self._waiting, self._waiting_bytes = {}, 0
             if problem:
                 self._is_full = True
                 self._num_not_kept += len(images)
-                say(f"no more vision features are kept in {self.root}: {problem}")
+                self.tell(f"no more vision features are kept in {self.root}: {problem}")
 
     def refresh(self) -> None:
         """Look for what other processes have written."""
@@ -227,7 +236,7 @@ class FeatureCache:
             return
         self._seen_ns = changed_ns
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            if path.name not in self._shards:
+            if path.name not in self._shards and path.name not in self._unusable:
                 self._learn(path)
 
     def _learn(self, path: Path) -> None:
@@ -245,17 +254,18 @@ class FeatureCache:
     def _set_aside(self, path: Path, error: BadShard) -> None:
         """Take a shard out of use; its images are computed again."""
         self._num_bad += 1
+        self._unusable.add(path.name)
         self._shards.pop(path.name, None)
         self._places = {key: name for key, name in self._places.items() if name != path.name}
         # Other shards may hold some of its images as well.
         for name, shard in self._shards.items():
             for key in shard.keys():  # noqa: SIM118 - no mapping
                 self._places.setdefault(key, name)
-        say(f"warning: {path} is set aside, its vision features are computed again: {error}")
-        try:
+        # Another process may have been faster, or the folder may only be read.
+        with suppress(OSError):
             path.replace(path.with_name(path.name + BAD_SUFFIX))
-        except OSError:
-            self._shards.pop(path.name, None)  # another process was faster, or may not be written to
+        done = "left out" if path.exists() else "set aside"
+        self.tell(f"warning: {path} is {done}, its vision features are computed again: {error}")
 
     def _touch(self) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import BitsAndBytesConfig, GenerationConfig, PreTrainedConfig
 from transformers.utils import GENERATION_CONFIG_NAME, logging
 
@@ -16,8 +17,19 @@ from ocrtune.models.decoder import mend_decoder
 from ocrtune.models.experts import ExpertsName
 from ocrtune.models.precision import TORCH_DTYPES
 from ocrtune.models.tensors import check_tensors, weight_files
+from ocrtune.models.tuning import part_of
 from ocrtune.models.weights import copy_tensors, read_state
 from ocrtune.progress import talk
+
+_NO_DECODER: Mapping[str, Any] = {
+    "num_hidden_layers": 0,
+    "layer_types": [],
+    "mlp_layer_types": [],
+    "vocab_size": 1,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
 
 
 def load_model(
@@ -47,29 +59,62 @@ def load_model(
         CheckpointError: The folder lacks something, or its configuration is of no known family.
         TensorMismatch: Tensors are missing, unexpected or mis-shaped; all of them are listed.
     """
-    if dtype not in TORCH_DTYPES:
-        raise CheckpointError(f"no dtype {dtype!r}", hint=f"known: {', '.join(TORCH_DTYPES)}")
-    folder = Path(folder)
+    folder, options = Path(folder), _options(dtype, experts)
     facts = read_family(folder, family)
     config = read_config(folder, facts)
     model_class = MODEL_CLASSES[facts.native_class]
     empty = empty_model(config)
     layout = check_tensors(folder, empty, unused=facts.unused_tensors)
-    options = {"config": config, "dtype": TORCH_DTYPES[dtype], "experts_implementation": experts}
     if quantization is not None:
         # Weights are packed on their device while they are read, and cannot be moved afterwards.
-        return _quantized(model_class, folder, device, quantization, options)
-    state = read_state(weight_files(folder), layout, empty.state_dict(), TORCH_DTYPES[dtype])
-    # transformers takes over what is there already.
-    with _bar(shown=False):
-        model: OcrModel = model_class.from_pretrained(
-            None, state_dict=state, generation_config=_read_generation_config(folder), **options
-        )
-    # transformers notes which names it converted, none here, and would write native ones (5.23).
-    model._weight_conversions = None  # noqa: SLF001
-    model.name_or_path = model.config.name_or_path = str(folder)
+        return _quantized(model_class, folder, device, quantization, {"config": config, **options})
+    state = read_state(weight_files(folder), layout, empty.state_dict(), options["dtype"])
+    model = _of_state(folder, state, {"config": config, **options})
     mend_decoder(model)
     return model.to(device).eval()
+
+
+def load_vision(
+    folder: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    family: str | None = None,
+) -> OcrModel:
+    """The vision part of a model, to compute features alone: encoder, projector, newline and separator.
+
+    Tensors of the decoder are not read; the model has one of no layers and a single token. Features and their key are those
+    of the whole model, bit for bit (`tests/models/test_load_vision.py`).
+
+    Args:
+        folder: As `load_model`; all its tensors are compared with its configuration, by the files' headers.
+        dtype: As `load_model`.
+        device: As `load_model`.
+        family: As `load_model`.
+
+    Raises:
+        CheckpointError: As `load_model`.
+        TensorMismatch: As `load_model`.
+    """
+    folder, options = Path(folder), _options(dtype, "ocrtune")
+    facts = read_family(folder, family)
+    config = read_config(folder, facts)
+    layout = check_tensors(folder, empty_model(config), unused=facts.unused_tensors)
+    small = _without_decoder(config)
+    empty = empty_model(small).state_dict()
+    state = read_state(
+        weight_files(folder),
+        {name: pieces for name, pieces in layout.items() if part_of(pieces[0].name) != "decoder"},
+        {name: tensor for name, tensor in empty.items() if part_of(name) != "decoder"},
+        options["dtype"],
+    )
+    rest = {
+        name: torch.zeros(tensor.shape, dtype=options["dtype"])
+        for name, tensor in empty.items()
+        if name not in state
+    }
+    model = _of_state(folder, state | rest, {"config": small, **options})
+    return model.to(device).eval().requires_grad_(requires_grad=False)
 
 
 def restore_weights(model: OcrModel, folder: Path) -> None:
@@ -87,6 +132,29 @@ def empty_model(config: PreTrainedConfig) -> OcrModel:
     """The model of a configuration on the meta device: names and shapes without memory."""
     with torch.device("meta"):
         return _class_of(config)(config)
+
+
+def _options(dtype: str, experts: ExpertsName) -> dict[str, Any]:
+    if dtype not in TORCH_DTYPES:
+        raise CheckpointError(f"no dtype {dtype!r}", hint=f"known: {', '.join(TORCH_DTYPES)}")
+    return {"dtype": TORCH_DTYPES[dtype], "experts_implementation": experts}
+
+
+def _of_state(folder: Path, state: dict[str, Tensor], options: Mapping[str, Any]) -> OcrModel:
+    """The model whose tensors are there already: transformers takes them over."""
+    with _bar(shown=False):
+        model: OcrModel = _class_of(options["config"]).from_pretrained(
+            None, state_dict=state, generation_config=_read_generation_config(folder), **options
+        )
+    # transformers notes which names it converted, none here, and would write native ones (5.23).
+    model._weight_conversions = None  # noqa: SLF001
+    model.name_or_path = model.config.name_or_path = str(folder)
+    return model
+
+
+def _without_decoder(config: PreTrainedConfig) -> PreTrainedConfig:
+    values = config.to_dict()
+    return type(config).from_dict({**values, "text_config": {**values["text_config"], **_NO_DECODER}})
 
 
 def _read_generation_config(folder: Path) -> GenerationConfig:

@@ -9,6 +9,7 @@ from PIL import Image
 from ocrtune.errors import SourceError
 from ocrtune.records import Cut, EncodedImage, ImageSource, PdfPage, TiffPage
 from ocrtune.sources.images import open_image
+from ocrtune.sources.versions import file_version
 
 FILES_REMEMBERED = 200_000
 """Files whose digest is kept while they do not change; each takes some 300 bytes of memory."""
@@ -19,13 +20,18 @@ _DIGEST_BYTES = 16
 def content_key(source: ImageSource) -> str:
     """A digest of everything the pixels of `open_image(source)` depend on; empty where that cannot be read.
 
-    Of a file that is its bytes, read again only when its size or time of change is another one; of a page its number
+    Of a file that is its bytes, read again only when its size or a time of change is another one; of a page its number
     and resolution too, of a part its outline, margin and turn; of an image in memory its upright pixels.
     """
     try:
         return _key(source)
     except (OSError, SourceError):
         return ""  # whoever opens the image is told why
+
+
+def still_has_key(source: ImageSource, key: str) -> bool:
+    """Whether a file that was opened since it had this key has it still; what is in memory or packed always does."""
+    return isinstance(source, Image.Image | EncodedImage) or content_key(source) == key
 
 
 def _key(source: ImageSource) -> str:
@@ -59,11 +65,10 @@ def _digest(*parts: object, content: bytes = b"") -> str:
 def _file_key(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(path)  # reading a pipe would wait for ever
-    status = path.stat()
-    return _file_content(path, status.st_size, status.st_mtime_ns)
+    return _file_content(path, file_version(path))
 
 
 @lru_cache(maxsize=FILES_REMEMBERED)
-def _file_content(path: Path, num_bytes: int, changed_ns: int) -> str:  # noqa: ARG001 - a changed file is another one
+def _file_content(path: Path, version: tuple[int, int, int]) -> str:  # noqa: ARG001 - a changed file is another one
     with path.open("rb") as file:
         return file_digest(file, lambda: blake2b(digest_size=_DIGEST_BYTES)).hexdigest()

@@ -18,6 +18,7 @@ from ocrtune.sources.cutting import cut_out
 from ocrtune.sources.kept import KeptImages
 from ocrtune.sources.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageLimits, image_limits, pillow_obeys
 from ocrtune.sources.pdf.pictures import render_page
+from ocrtune.sources.versions import file_version
 
 SUFFIXES_OF: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -287,13 +288,13 @@ _PAGES = KeptImages(MOST_KEPT_BYTES)
 
 def _kept_page(page: Path | PdfPage | TiffPage) -> Image.Image:
     # A changed file is another page.
-    return _PAGES.find((page, _changed_ns(page)), lambda: open_image(page))
+    return _PAGES.find((page, _version(page)), lambda: open_image(page))
 
 
-def _changed_ns(page: Path | PdfPage | TiffPage) -> int:
+def _version(page: Path | PdfPage | TiffPage) -> tuple[int, int, int]:
     path = page if isinstance(page, Path) else page.path
     with _naming_errors(path):
-        return path.stat().st_mtime_ns
+        return file_version(path)
 
 
 @contextmanager

@@ -123,9 +123,14 @@ def _fitting(
 
 
 def find_obstacle(config: Config, model: OcrModel) -> str:
-    """Why features of the same image differ from step to step; empty where they do not."""
-    learning = sorted({part for name in learning_names(model) if (part := part_of(name)) != "decoder"})
-    if learning:
+    """Why features of the same image differ from step to step; empty where they do not.
+
+    Args:
+        config: Its `tuning.parts` learn, whether `model` is set up for it or not.
+        model: Whose features; the vision part is enough.
+    """
+    parts = {part_of(name) for name in learning_names(model)} | set(config.tuning.parts)
+    if learning := sorted(parts - {"decoder"}):
         return f"{' and '.join(learning)} learn, so features change"
     if config.training.guidance is not None:
         return "guidance looks at what the vision part computes"

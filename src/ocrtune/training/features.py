@@ -4,6 +4,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def open_features(
     decision = decide_cache(section, pages, free_bytes=free_bytes)
     cache = _open_cache(section, root, key) if decision.is_on else None
     if not all(gather_object([cache is not None])) or cache is None:
-        _say_off(decision.reason)
+        _say_off("a process cannot write to their folder" if decision.is_on else decision.reason)
         return None
     say(f"vision features are kept in {cache.folder}: {decision.reason}; {len(cache):,} are there")
     return RunFeatures(
@@ -176,13 +177,19 @@ class FeatureKeeper(TrainerCallback):
         PartialState().wait_for_everyone()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: D102
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left, also where training was broken off."""
         self._features.cache.flush()
 
 
 def _free_bytes(root: Path) -> int:
-    existing = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
-    disk = shutil.disk_usage(existing)
-    return max(0, round(disk.free - FREE_SHARE * disk.total))
+    for folder in (root, *root.absolute().parents):
+        with suppress(OSError):  # it is not there, or not for us to see
+            disk = shutil.disk_usage(folder)
+            return max(0, round(disk.free - FREE_SHARE * disk.total))
+    return 0
 
 
 def _say_off(reason: str) -> None:

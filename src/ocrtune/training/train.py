@@ -61,7 +61,7 @@ from ocrtune.training.logs import RunLog, Screen
 from ocrtune.training.packed import collate_packs, pack_data
 from ocrtune.training.packing_counts import PackingCounts
 from ocrtune.training.prefetch import Loading, choose_loading
-from ocrtune.training.processes import join_processes
+from ocrtune.training.processes import ending_on_sigterm, join_processes
 from ocrtune.training.result import TrainingResult
 from ocrtune.training.trainer import GUIDANCE, OcrTrainer
 from ocrtune.training.versions import read_versions
@@ -281,14 +281,14 @@ def run_trainer(trainer: OcrTrainer, folder: RunFolder, loading: Loading, *, res
         say(f"going on from {checkpoint}")
     keep_pages(loading.kept_pages_bytes)
     try:
-        with trainer.prefetching(loading.threads, pinned=loading.pinned):
+        with ending_on_sigterm(), trainer.prefetching(loading.threads, pinned=loading.pinned):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     except OcrtuneError as error:
         mend_loader_error(error)
         raise
     finally:
         for callback in trainer.callback_handler.callbacks:
-            if isinstance(callback, Screen):
+            if isinstance(callback, Screen | FeatureKeeper):
                 callback.close()
     trainer.save_last()
 

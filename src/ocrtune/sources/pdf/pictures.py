@@ -13,11 +13,12 @@ from PIL import Image
 from ocrtune.errors import ImageError, PdfError
 from ocrtune.records import PdfPage
 from ocrtune.sources.pdf.document import PdfPages
+from ocrtune.sources.versions import file_version
 
 MOST_OPEN = 2
 """PDFs that stay open; each takes memory for what was read of it, a packed one for all of it."""
 
-_Key = tuple[Path, int, int]
+_Key = tuple[Path, tuple[int, int, int], int]
 
 
 def render_page(page: PdfPage) -> Image.Image:
@@ -51,7 +52,7 @@ class _Documents:
     def of(self, page: PdfPage) -> Iterator[PdfPages]:
         """The PDF of a page, for the time of the context."""
         with self._lock:
-            yield self._find((page.path, page.path.stat().st_mtime_ns, page.dpi))
+            yield self._find((page.path, file_version(page.path), page.dpi))
 
     def close(self) -> None:
         """Close all; pypdfium2 complains of what is open when Python ends."""
