@@ -2,8 +2,9 @@
 
 Run it with `python benchmarks/planner.py`; it prints one JSON object and writes it to `planner.json` beside it. Each way
 to train is a process of its own, `python benchmarks/planner.py WAY FOLDER`, with one thread and an allocator that gives
-memory back; its peak is counted beyond what it has when the model is loaded, the weights included. A way is the model of
-`training_variants.py` in the pages' largest batch, for two optimizer steps.
+memory back. A way is the model of `training_variants.py` in the pages' largest batch, for two optimizer steps after a
+first one. Its peak is that of the process in these two, less what the process has between steps beside weights and
+moments: libraries, the pages, and what the first step left behind (`first_step_mib`, moments included).
 """
 
 import functools
@@ -28,16 +29,19 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ocrtune.config import Config, OptimizerSection, parse_config
 from ocrtune.inputs.collate import collate
 from ocrtune.models import load_model, supervised_loss
+from ocrtune.models.segments import attend_by_segments
 from ocrtune.models.tiny import build_tiny_checkpoint
 from ocrtune.models.tuning import apply_tuning
-from ocrtune.planning.activations import Widths
 from ocrtune.planning.flops import step_flops
+from ocrtune.planning.forwards import Computation
 from ocrtune.planning.memory import Setting, forecast_memory
+from ocrtune.planning.operations import Widths
 from ocrtune.planning.shapes import Learning, ModelShape, Work
 from ocrtune.planning.weights import count_weights
 from ocrtune.records import ModelInputs
 from ocrtune.training.data import prepare_data
 from ocrtune.training.optimizer import make_optimizer
+from ocrtune.training.packed import PACKED, collate_packs
 from ocrtune.training.train import Plan, make_plan
 from training_step import GIVES_MEMORY_BACK, ONE_THREAD
 from training_variants import MODE, prepare
@@ -126,22 +130,30 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     inputs = longest(data.train, way.rows)
     step_once_elsewhere(config, plan)
     model = load_model(plan.base)
+    if way.packed:
+        attend_by_segments(model)
     tuned = apply_tuning(model, config.tuning, plan.policy)
     recompute(model.train(), way.checkpointed)
     optimizer = make_optimizer(model, OptimizerSection(), fused=True)
-    # Loading leaves more behind than weights; they are added by their size.
-    loaded = forget_peak() - sum(parameter.nbytes for parameter in model.parameters())
-    counter = counting()
-    for _ in range(STEPS):
+
+    def step() -> None:
         for _ in range(way.accumulation):
-            batch = make_batch(plan, inputs, packed=way.packed)
-            loss = supervised_loss(model, batch).loss / way.accumulation
-            loss.backward()
-            del batch, loss
+            # As in the Trainer nothing holds the views when the backward begins.
+            loss = supervised_loss(model, make_batch(plan, inputs, packed=way.packed)).loss
+            (loss / way.accumulation).backward()
+            del loss
         optimizer.step()
         optimizer.zero_grad()
-    measured = peak_bytes() - loaded
+
+    loaded = forget_peak()
+    step()
+    held = held_bytes(model, optimizer)
+    begun = forget_peak()
+    for _ in range(STEPS):
+        step()
+    measured = peak_bytes() - begun + held
     forecast, flops = forecasts(config, way, inputs, model.config)
+    counter = counting()
     with counter:
         supervised_loss(model, make_batch(plan, inputs, packed=way.packed)).loss.backward()
     counted = counter.get_total_flops()
@@ -153,7 +165,8 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         "accumulation": way.accumulation,
         "checkpointed": list(way.checkpointed),
         "memory_mib": round(measured / 2**20),
-        "before_mib": round(loaded / 2**20),
+        "other_mib": round((begun - held) / 2**20),
+        "first_step_mib": round((begun - loaded) / 2**20),
         "forecast_mib": round(forecast.total / 2**20),
         "forecast_by_part_mib": {part: round(size / 2**20) for part, size in forecast.by_part().items()},
         "memory_ratio": round(forecast.total / measured, 3),
@@ -182,16 +195,13 @@ def longest(examples: Any, count: int) -> list[ModelInputs]:
 
 
 def make_batch(plan: Plan, inputs: Sequence[ModelInputs], *, packed: bool) -> dict[str, Any]:
-    """A padded batch, or all examples in one row with positions that begin anew."""
-    batch = collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id).native()
+    """A padded batch, or all examples in one row."""
     if not packed:
-        return batch
-    joined = {
-        key: torch.cat([Tensor(torch.from_numpy(getattr(one, key))) for one in inputs])[None]
-        for key in ("input_ids", "labels")
-    }
-    positions = torch.cat([torch.arange(len(one)) for one in inputs])[None]
-    return {**batch, **joined, "attention_mask": None, "position_ids": positions}
+        return collate(inputs, plan.family, pad_id=plan.tokenizer.pad_id).native()
+    most = sum(len(one) for one in inputs)
+    batch = collate_packs([inputs], plan.family, pack_tokens=most, pad_id=plan.tokenizer.pad_id)
+    del batch[PACKED]
+    return batch
 
 
 def recompute(model: nn.Module, parts: Sequence[str]) -> None:
@@ -211,24 +221,32 @@ def forecasts(config: Config, way: Way, inputs: Sequence[ModelInputs], native: A
         for view in one.views
         for side in [MODE["global_px"], *[MODE["tile_px"]] * len(view.tiles)]
     ]
+    computation = Computation.of(config.training, window=False, device_kind="cpu", number_bytes=4)
+    targets = [int((one.labels != -100).sum()) for one in inputs]
+    trims = computation.trims_packed if way.packed else computation.trims_rows
     work = Work(
         rows=1 if way.packed else way.rows,
         positions=sum(lengths) if way.packed else max(lengths),
-        supervised=sum(int((one.labels != -100).sum()) for one in inputs),
+        supervised=sum(targets),
+        most_supervised=max(targets) if trims else None,
+        segments=len(inputs) if way.packed else None,
         views=Work.count_views(sides),
-        masked=way.packed or len(set(lengths)) > 1,
+        most_views=computation.most_views(set(sides), None),
+        masked=not way.packed and len(set(lengths)) > 1,
     )
     setting = Setting(
         learning=learning,
         widths=Widths(stream=4, compute=4),
         accumulates=way.accumulation > 1,
+        # A batch is made in fp32 at once.
+        batches=0,
     )
     weights = count_weights(native, config.tuning)
     return forecast_memory(shape, weights, work, setting), step_flops(shape, work, learning).total
 
 
 def counting() -> FlopCounterMode:
-    """A counter of operations by torch, with grouped products and attention on a CPU, which it does not know."""
+    """A counter of operations by torch, with what it does not know: grouped products, those added in place, and attention on a CPU."""
     aten = torch.ops.aten
 
     def raw(formula: Any) -> Any:
@@ -243,6 +261,7 @@ def counting() -> FlopCounterMode:
         display=False,
         custom_mapping={
             aten._grouped_mm: raw(lambda left, right, *_: 2 * left[0] * left[1] * right[-1]),  # noqa: SLF001
+            aten.addmm_: raw(lambda _, left, right, **__: 2 * left[0] * left[1] * right[1]),
             getattr(aten, attention): raw(lambda q, k, v, *_: sdpa_flop_count(q, k, v)),
             getattr(aten, f"{attention}_backward"): raw(
                 lambda grad, q, k, v, *_: sdpa_backward_flop_count(grad, q, k, v)
@@ -261,6 +280,12 @@ def step_once_elsewhere(config: Config, plan: Plan) -> None:
     optimizer = make_optimizer(model.train(), OptimizerSection(), fused=True)
     supervised_loss(model, batch).loss.backward()
     optimizer.step()
+
+
+def held_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Of weights, and of AdamW's moments."""
+    moments = [value for state in optimizer.state.values() for value in state.values()]
+    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers(), *moments))
 
 
 def forget_peak() -> int:

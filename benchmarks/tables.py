@@ -254,8 +254,8 @@ def planner_part(result: Mapping[str, Any]) -> str:
         "ratio",
         "operations, ratio",
     )
-    return f"""**Forecasts of `ocrtune doctor RUN.yaml`** (`python benchmarks/planner.py`) beside measurement on a CPU, for two steps of the model of
-{result["model"]["parameters"] / 1e6:.0f} M parameters: most memory of the process beyond what it has when the model is loaded, weights included; operations
+    return f"""**Forecasts of `ocrtune doctor RUN.yaml`** (`python benchmarks/planner.py`) beside measurement on a CPU, for two steps after a first one of the model of
+{result["model"]["parameters"] / 1e6:.0f} M parameters: most memory of the process beyond what it has between steps, weights and moments included; operations
 as torch's FlopCounter counts them. The forecasts of memory are at most {result["largest_memory_error"]:.0%} off.
 
 {table(heads, rows, left=1)}"""

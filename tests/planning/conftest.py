@@ -10,15 +10,20 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ocrtune.config import TuningSection
+from ocrtune.config import TrainingSection, TuningSection
 from ocrtune.models import load_model
 from ocrtune.models.precision import DeviceFacts, PrecisionPolicy, choose_precision
+from ocrtune.models.segments import attend_by_segments
 from ocrtune.models.tuning import apply_tuning
+from ocrtune.planning.forwards import Computation
 from ocrtune.planning.shapes import Learning, ModelShape, Work
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TILES = 2
 ROWS = 2
+SUPERVISED = (12, 9)
+
+TRIMS_PACKED = Computation.of(TrainingSection(), window=False, device_kind="cpu", number_bytes=4).trims_packed
 
 DECODER = {"method": "lora", "parts": ["decoder"]}
 WAYS = {
@@ -46,18 +51,19 @@ class Learner:
 
 @pytest.fixture
 def make_learner():
-    def make(name, way, *, checkpointed=(), precision="fp32"):
+    def make(name, way, *, checkpointed=(), precision="fp32", rows="padded"):
         tuning = TuningSection.model_validate(WAYS[way])
         policy = choose_precision(precision, DeviceFacts(kind="cpu"), tuning.method)
         model = load_model(GOLDEN / name, dtype=policy.base_dtype)
         apply_tuning(model, tuning, policy)
         model.train()
-        # Forecasts are of whole rows: a bound from above, by less than a layer of many.
-        model.trims_last_layer = False
         # Padding of windows is projected once in each forward.
         model.vision_chunk_views = 100
         recompute(model, checkpointed)
         batch = make_batch(name, model, policy)
+        if rows == "packed":
+            attend_by_segments(model)
+            batch = pack(batch)
         return Learner(
             model,
             batch,
@@ -87,7 +93,9 @@ def make_batch(name, model, policy):
     ids = torch.randint(3, 400, (ROWS, length), generator=generator)
     ids[:, 1 : 1 + image_tokens] = model.config.image_token_id
     labels = ids.clone()
-    labels[:, : image_tokens + 8] = -100
+    # Rows have unlike many targets.
+    for row, supervised in enumerate(SUPERVISED):
+        labels[row, : length - supervised] = -100
     dtype = policy.torch_dtype(policy.base_dtype)
     batch = {
         "input_ids": ids,
@@ -100,13 +108,24 @@ def make_batch(name, model, policy):
     return batch if has_queries else {**batch, "patches_grid": [[TILES, 1]] * ROWS}
 
 
+def pack(batch):
+    """The same examples in one row."""
+    rows, length = batch["input_ids"].shape
+    joined = {key: batch[key].reshape(1, -1) for key in ("input_ids", "labels")}
+    return {**batch, **joined, "attention_mask": None, "segment_lengths": [length] * rows}
+
+
 def work_of(batch, *, masked):
     sides = [batch[key].shape[-1] for key in ("pixel_values", "pixel_values_local") for _ in batch[key]]
     rows, positions = batch["input_ids"].shape
+    counts = (batch["labels"][:, 1:] != -100).sum(dim=1)
+    segments = batch.get("segment_lengths")
     return Work(
         rows=rows,
         positions=positions,
-        supervised=int((batch["labels"] != -100).sum()),
+        supervised=int(counts.sum()),
+        most_supervised=int(counts.max()) if segments is None or TRIMS_PACKED else None,
+        segments=None if segments is None else len(segments),
         views=Work.count_views(sides),
         masked=masked,
     )

@@ -2,11 +2,17 @@
 
 import jsonschema
 import pytest
+import torch
+import yaml
 
-from ocrtune.config import parse_config
+from ocrtune.config import TrainingSection, parse_config
+from ocrtune.config.reading import apply_overrides
 from ocrtune.errors import PlanningError, PrecisionUnavailable
+from ocrtune.models.features import views_per_forward
 from ocrtune.planning import CARDS, find_card, plan_run
 from ocrtune.planning.cards import GIB
+from ocrtune.planning.deciding import decide
+from ocrtune.planning.forwards import Computation
 from ocrtune.planning.pages import Example, Sample
 from ocrtune.planning.plan import MOST_OF_MEMORY, Planner
 from ocrtune.sources import sample_path
@@ -122,9 +128,86 @@ def test_more_rows_and_longer_rows_need_more_memory_and_recomputation_less(plann
 
 
 def test_a_recipe_larger_than_memory_is_recomputed_or_made_smaller(planner_of):
-    planner = planner_of(recipe(), "T4", [7000] * 4)
+    planner = planner_of(recipe(), "T4", [8100] * 4)
     assert not planner.fits(planner.as_asked())
     assert any(planner.fits(choice) for choice in planner.choices())
+
+
+def with_all(config, settings):
+    """As if the settings were taken over into RUN.yaml, or given with --set."""
+    return parse_config(
+        apply_overrides(
+            config.model_dump(mode="json"),
+            [f"{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in settings.items()],
+        )
+    )
+
+
+ADVISED = {
+    "as it is": (recipe(), "L4", [1000] * 8),
+    "packed": (recipe(accumulation_steps=32, bucket_by_length=False), "L4", [200] * 30 + [1500] * 10),
+    "recomputed": (recipe(), "T4", [7500] * 4),
+    "packed in the recipe": (
+        recipe(batch_size=2, accumulation_steps=4, pack_tokens=2048),
+        "A100",
+        [300] * 40,
+    ),
+    "vision learns": (recipe(method="lora", parts=ALL), "L4", [1500] * 8),
+    "in full": (recipe(method="full", parts=ALL), "A100", [1200] * 8),
+}
+
+
+@pytest.mark.parametrize("name", ADVISED)
+def test_advice_is_keys_of_a_recipe_whose_forecast_fits(planner_of, name):
+    config, card, lengths = ADVISED[name]
+    plan = decide(planner_of(config, card, lengths))
+    assert plan.fits
+    again = planner_of(with_all(config, plan.settings), card, lengths).as_asked()
+    assert again.memory == plan.choice.memory
+    assert again.memory.total <= MOST_OF_MEMORY * CARDS[card].memory_bytes
+    assert again.epoch_s == plan.choice.epoch_s
+    assert again.examples == pytest.approx(plan.choice.examples)
+
+
+def test_what_is_advised_above_has_all_kinds_of_settings(planner_of):
+    found = [decide(planner_of(*ADVISED[name])).settings for name in ADVISED]
+    for key in ("training.pack_tokens", "training.gradient_checkpointing"):
+        assert {bool(settings[key]) for settings in found} == {True, False}
+    assert {settings["training.feature_cache.use"] for settings in found} == {"on", "off"}
+    assert max(settings["training.batch_size"] for settings in found) > 1
+    assert max(settings["training.accumulation_steps"] for settings in found) > 1
+
+
+def test_remedies_are_keys_of_a_recipe_that_needs_as_much_as_was_said(planner_of):
+    config = recipe(method="full", parts=ALL)
+    plan = decide(planner_of(config, "4090", [1200] * 8))
+    assert len(plan.remedies) == 4
+    for remedy in plan.remedies:
+        changed = planner_of(with_all(config, remedy.settings), "4090", [1200] * 8)
+        assert changed.as_asked().memory.total == remedy.needed_bytes
+        if not remedy.change.startswith("a card"):
+            assert changed.fits(changed.as_asked()) is remedy.fits
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_without_a_limit_views_go_together_as_the_model_has_it(kind):
+    computation = Computation.of(TrainingSection(), window=False, device_kind=kind, number_bytes=2)
+    device = "cpu" if kind == "cpu" else "meta"
+    for side_px, most in computation.most_views((640, 1024), None):
+        views = torch.empty((1, 3, side_px, side_px), dtype=torch.bfloat16, device=device)
+        assert most == views_per_forward(views)
+    assert computation.most_views((640, 1024), 3) == ((640, 3), (1024, 3))
+
+
+@pytest.mark.parametrize(
+    ("training", "trims"),
+    [({}, True), ({"router_loss": 0.01}, False), ({"guidance": {}}, False)],
+    ids=["plain", "loss of the router", "guidance"],
+)
+def test_the_last_layer_is_counted_whole_where_something_looks_at_whole_rows(training, trims):
+    section = TrainingSection.model_validate(training)
+    computation = Computation.of(section, window=False, device_kind="cpu", number_bytes=4)
+    assert computation.trims_rows is trims
 
 
 def test_an_unknown_card_is_told_the_known_ones():

@@ -75,10 +75,17 @@ def test_torch_still_does_not_count_what_is_added_here():
     assert not [name for name in ADDED if name in flop_registry]
 
 
-@pytest.mark.parametrize("way", CHECKPOINTED)
+@pytest.mark.parametrize(
+    ("rows", "way"),
+    [
+        *(("padded", way) for way in CHECKPOINTED),
+        ("packed", "adapters on experts"),
+        ("packed", "all in full"),
+    ],
+)
 @pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_a_step_has_the_operations_torch_counts(make_learner, counter, name, way):
-    learner = make_learner(name, way)
+def test_a_step_has_the_operations_torch_counts(make_learner, counter, name, way, rows):
+    learner = make_learner(name, way, rows=rows)
     expected = step_flops(learner.shape, learner.work, learner.learning)
     assert count(counter, learner) == (expected.forward, expected.backward)
 

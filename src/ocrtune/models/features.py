@@ -15,6 +15,8 @@ from ocrtune.models.sam import MLP_FACTOR
 MOST_BYTES_ON_CPU, MOST_BYTES = 64 * 2**20, 512 * 2**20
 """Most bytes of the widest activation of a vision forward."""
 
+_CHANNELS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTensors:
@@ -82,17 +84,28 @@ def encode_views(
 
 
 def views_per_forward(views: Tensor) -> int:
-    """How many views of a side go through the encoder together, at least one.
+    """How many views of a side go through the encoder together, at least one, see `most_views`.
+
+    Args:
+        views: (N, 3, S, S) on the encoder's device and in its dtype.
+    """
+    return most_views(views.shape[-1], views.element_size(), views.device.type)
+
+
+def most_views(side_px: int, number_bytes: int, device_kind: str) -> int:
+    """How many views of a side go through the encoder together, from numbers alone.
 
     SAM makes of each patch as many numbers as its pixels have, and four times as many inside its MLP: the widest activation.
     A graphics card takes so many views that it is busy; a processor is so with one, and is slower where memory is
     allocated for more.
 
     Args:
-        views: (N, 3, S, S) on the encoder's device and in its dtype.
+        side_px: Of each view.
+        number_bytes: Of a pixel's value in the encoder's dtype.
+        device_kind: Of the encoder's device.
     """
-    widest_bytes = views[0].numel() * views.element_size() * MLP_FACTOR
-    most_bytes = MOST_BYTES_ON_CPU if views.device.type == "cpu" else MOST_BYTES
+    widest_bytes = _CHANNELS * side_px**2 * number_bytes * MLP_FACTOR
+    most_bytes = MOST_BYTES_ON_CPU if device_kind == "cpu" else MOST_BYTES
     return max(1, most_bytes // widest_bytes)
 
 

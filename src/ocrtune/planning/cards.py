@@ -73,8 +73,7 @@ class Card:
 
     def rate(self, part: Part, policy: PrecisionPolicy) -> float:
         """Operations a second that products of a part are assumed to reach."""
-        compute = policy.autocast_dtype or policy.base_dtype
-        dtype = policy.base_dtype if part == "experts" else compute
+        dtype = policy.autocast_dtype or policy.base_dtype
         share = self.reached.experts if part == "experts" else self.reached.dense
         return self.rates.get(dtype, self.rates["float32"]) * share
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 from ocrtune.models.precision import PrecisionPolicy
-from ocrtune.planning import activations
-from ocrtune.planning.activations import FLOAT, Widths
+from ocrtune.planning.activations import saved_bytes
 from ocrtune.planning.cards import Card
 from ocrtune.planning.flops import PARTS, StepFlops, step_flops
 from ocrtune.planning.forwards import UsualForward
+from ocrtune.planning.operations import FLOAT, Widths
 from ocrtune.planning.shapes import Learning, ModelShape, Work
+from ocrtune.planning.vision_activations import view_layers
 from ocrtune.planning.weights import Weights
 
 _VIEWS = 1000
@@ -69,7 +70,7 @@ def forecast_time(machine: Machine, forward: UsualForward, learning: Learning) -
     vision = step_flops(machine.shape, nothing, learning)
     vision_flops = vision.total / _VIEWS
     return StepTime(
-        vision_s=_vision_seconds(machine, forward, vision, learning, replace(nothing, chunk_views=None)),
+        vision_s=_vision_seconds(machine, forward, vision, learning, nothing),
         text_s=_text_seconds(machine, forward.work, text, learning),
         update_s=machine.weights.learning * FLOAT * _UPDATE_TOUCHES / _bandwidth(machine.card),
         flops=text.total + vision_flops,
@@ -84,7 +85,7 @@ def _arithmetic(machine: Machine, flops: StepFlops) -> float:
 
 def _text_seconds(machine: Machine, work: Work, flops: StepFlops, learning: Learning) -> float:
     widths, decoder = Widths.of(machine.policy), machine.shape.decoder
-    kept = activations.saved_bytes(machine.shape, replace(work, views=()), learning, widths)
+    kept = saved_bytes(machine.shape, replace(work, views=()), learning, widths)
     recomputes = "decoder" in learning.checkpointed
     passes = 2 + recomputes
     held = sum(
@@ -111,14 +112,13 @@ def _vision_seconds(
     written = sum(
         kept
         for side_px, count in counted.views
-        for kept, _ in activations.view_layers(shape, side_px, count, Learning(vision=True), widths)
+        for kept, _ in view_layers(shape, side_px, count, Learning(vision=True), widths)
     )
     backward = learning.vision_runs_backward
     recomputes = backward and "vision" in learning.checkpointed
     moved = written / _VIEWS * (_TOUCHES_FORWARD * (1 + recomputes) + backward * _TOUCHES_BACKWARD)
-    chunk = forward.work.chunk_views
-    total = sum(forward.views.values())
-    forwards = len(forward.views) if chunk is None else max(len(forward.views), total / chunk)
+    most = dict(forward.work.most_views)
+    forwards = sum(max(1.0, count / most.get(side_px, count)) for side_px, count in forward.views.items())
     layers = len(shape.sam.layers) + shape.encoder.layers
     kernels = forwards * layers * _KERNELS["vision layer"] * (1 + 2 * backward + recomputes)
     return _seconds(machine.card, _arithmetic(machine, flops) / _VIEWS, moved, kernels)

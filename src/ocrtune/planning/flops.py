@@ -2,8 +2,7 @@
 
 An addition and a multiplication are two operations. Attention is counted as the full product of queries and keys, as
 torch's FlopCounter counts it: a kernel that leaves out what the mask hides computes about half of that. What is no
-product of matrices (norms, activations, softmax, optimizer) is not counted; it costs bandwidth, not arithmetic. The last
-layer of the decoder is counted with all positions, although only supervised ones are computed after its attention.
+product of matrices (norms, activations, softmax, optimizer) is not counted; it costs bandwidth, not arithmetic.
 
 Source: `torch.utils.flop_counter.FlopCounterMode`, compared for all families in `tests/planning/test_flops.py`.
 """
@@ -126,9 +125,9 @@ class _Place:
         """One with gradients of inputs where they flow and of weights where these learn."""
         return Product(part=self.part, name=name, forward=flops, backward=flops * (self.flows + weights))
 
-    def attention(self, rows: int, heads: int, positions: int, width: int) -> Iterator[Product]:
-        """Both products of attention; the backward computes the first once more."""
-        one = 2 * rows * heads * positions**2 * width
+    def attention(self, pairs: int, heads: int, width: int) -> Iterator[Product]:
+        """Both products of attention for so many pairs of a query and a key; the backward computes the first once more."""
+        one = 2 * pairs * heads * width
         flows = self.flows or self.learns or self.rank > 0
         backward = 5 * one if flows else 0
         yield Product(part=self.part, name="attention", forward=2 * one, backward=backward)
@@ -185,7 +184,7 @@ def _sam_layer(
     for axis in ("rows", "columns"):
         flops = 2 * windows * sam.heads * edge**3 * head_width
         yield behind.product(f"positions of {axis}", flops, weights=place.learns)
-    yield from behind.attention(windows, sam.heads, edge**2, head_width)
+    yield from behind.attention(windows * edge**4, sam.heads, head_width)
     yield from behind.linear("proj", patches, sam.width, sam.width)
     yield from behind.linear("lin1", patches, sam.width, sam.inner)
     yield from behind.linear("lin2", patches, sam.inner, sam.width)
@@ -221,20 +220,15 @@ def _encoder(encoder: EncoderShape, learning: Learning, features: int, count: in
 def _encoder_layer(encoder: EncoderShape, place: _Place, positions: int, count: int) -> Iterator[Product]:
     rows, head_width = count * positions, encoder.width // encoder.heads
     outputs = (encoder.heads * head_width, encoder.key_value_heads * head_width)
-    yield from _projections(place, rows, encoder.width, outputs)
-    yield from place.attention(count, encoder.heads, positions, head_width)
+    for name, size in zip("qkv", (outputs[0], outputs[1], outputs[1]), strict=True):
+        yield from place.linear(name, rows, encoder.width, size)
+    yield from place.attention(count * positions**2, encoder.heads, head_width)
     yield from place.linear("out", rows, encoder.width, encoder.width)
     if encoder.has_queries:
         yield from _gated(place, rows, encoder.width, encoder.inner)
     else:
         yield from place.linear("fc1", rows, encoder.width, encoder.inner)
         yield from place.linear("fc2", rows, encoder.inner, encoder.width)
-
-
-def _projections(place: _Place, rows: int, width: int, outputs: tuple[int, int]) -> Iterator[Product]:
-    """Queries, keys and values; `outputs` are the widths of queries and of each of the others."""
-    for name, size in zip("qkv", (outputs[0], outputs[1], outputs[1]), strict=True):
-        yield from place.linear(name, rows, width, size)
 
 
 def _gated(place: _Place, rows: int, width: int, inner: int) -> Iterator[Product]:
@@ -254,21 +248,27 @@ def _text(decoder: DecoderShape, work: Work, learning: Learning) -> Iterator[Pro
             rank=learning.decoder_rank,
             flows=flows or (index > 0 and runs_backward),
         )
-        products = _decoder_layer(decoder, place, work, learning, has_experts=has_experts)
+        is_last = index == len(decoder.layers) - 1
+        products = _decoder_layer(decoder, place, work, learning, has_experts=has_experts, is_last=is_last)
         yield from _layer(products, checkpointed="decoder" in learning.checkpointed and runs_backward)
     flops = 2 * work.supervised * decoder.width * decoder.vocabulary
     yield _head(flops, flows=runs_backward, learns=learning.decoder)
 
 
 def _decoder_layer(
-    decoder: DecoderShape, place: _Place, work: Work, learning: Learning, *, has_experts: bool
+    decoder: DecoderShape, place: _Place, work: Work, learning: Learning, *, has_experts: bool, is_last: bool
 ) -> Iterator[Product]:
-    rows, width = work.tokens, decoder.width
-    inner_width = decoder.heads * decoder.head_width
+    width, inner_width = decoder.width, decoder.heads * decoder.head_width
+    queries, pairs, rows = (
+        (work.last_queries, work.last_pairs, work.last_tokens)
+        if is_last
+        else (work.tokens, work.pairs, work.tokens)
+    )
     behind = replace(place, flows=place.flows or place.learns or place.rank > 0)
-    outputs = (inner_width, decoder.key_value_heads * decoder.head_width)
-    yield from _projections(place, rows, width, outputs)
-    yield from behind.attention(work.rows, decoder.heads, work.positions, decoder.head_width)
+    yield from place.linear("q", queries, width, inner_width)
+    for name in ("k", "v"):
+        yield from place.linear(name, work.tokens, width, decoder.key_value_heads * decoder.head_width)
+    yield from behind.attention(pairs, decoder.heads, decoder.head_width)
     yield from behind.linear("o", rows, inner_width, width)
     if not has_experts:
         yield from _gated(behind, rows, width, decoder.dense_inner)

@@ -1,10 +1,14 @@
 """Examples put together to forwards: the usual one, by which time is counted, and the largest, by which memory is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ocrtune.config import TrainingSection
+from ocrtune.models.features import most_views
+from ocrtune.models.supervised import NEEDS_WHOLE_ROWS
 from ocrtune.planning.pages import Example, Sample
 from ocrtune.planning.shapes import Work
 
@@ -19,7 +23,7 @@ class Grouping:
     Attributes:
         rows: Rows of a forward.
         pack_tokens: Most positions of a packed row; None where a row is one example.
-        chunk_views: Most views in one forward of the vision encoders; None for all.
+        chunk_views: Most views in one forward of the vision encoders; None for as many as the model takes by itself.
     """
 
     rows: int = 1
@@ -31,6 +35,46 @@ class Grouping:
         if self.pack_tokens is None:
             return float(self.rows)
         return self.rows * max(1.0, FILL * self.pack_tokens / sample.positions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """How forwards are computed, whatever is in them.
+
+    Attributes:
+        window: The family's attention has a mask of its own.
+        trims_rows: The last layer of the decoder computes supervised positions alone where a row is one example.
+        trims_packed: The same in packed rows.
+        device_kind: Where the model is, such as `cuda`.
+        number_bytes: Of a value of a view in the encoders' dtype.
+    """
+
+    window: bool
+    trims_rows: bool
+    trims_packed: bool
+    device_kind: str
+    number_bytes: int
+
+    @classmethod
+    def of(
+        cls, training: TrainingSection, *, window: bool, device_kind: str, number_bytes: int
+    ) -> "Computation":
+        """As the loop of a recipe has it; guidance looks at whole rows, and so does the loss of the router."""
+        asked = {"output_router_logits"} if training.router_loss else set()
+        trims = training.guidance is None
+        return cls(
+            window=window,
+            trims_rows=trims and asked.isdisjoint(NEEDS_WHOLE_ROWS),
+            trims_packed=trims and (asked | {"segments"}).isdisjoint(NEEDS_WHOLE_ROWS),
+            device_kind=device_kind,
+            number_bytes=number_bytes,
+        )
+
+    def most_views(self, sides_px: Iterable[int], chunk_views: int | None) -> tuple[tuple[int, int], ...]:
+        """Most views of each side in one forward of the vision encoders."""
+        return tuple(
+            (side, chunk_views or most_views(side, self.number_bytes, self.device_kind)) for side in sides_px
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,64 +93,83 @@ class UsualForward:
 
 
 def usual_forward(
-    sample: Sample, grouping: Grouping, *, window: bool, bucketed: bool, seed: int = 0
+    sample: Sample, grouping: Grouping, computation: Computation, *, bucketed: bool, seed: int = 0
 ) -> UsualForward:
     """The mean forward.
 
     Args:
         sample: The examples.
         grouping: How they are put together.
-        window: The family's attention has a mask of its own.
+        computation: How forwards are computed.
         bucketed: Examples of like length are put together.
         seed: Of the order, where they are not.
     """
-    examples = grouping.examples(sample)
+    examples, views = grouping.examples(sample), sample.views()
+    text: dict[str, Any] = {
+        "supervised": round(examples * sample.supervised),
+        "most_views": computation.most_views(views, grouping.chunk_views),
+    }
     if grouping.pack_tokens is None:
-        positions = _padded_positions(sample, grouping.rows, bucketed=bucketed, seed=seed)
-    else:
-        positions = examples / grouping.rows * sample.positions
-    return UsualForward(
-        work=Work(
+        batches = list(_batches(sample, grouping.rows, bucketed=bucketed, seed=seed))
+        most = round(_mean_of_most(batches, lambda example: example.supervised))
+        work = Work(
             rows=grouping.rows,
-            positions=round(positions),
-            supervised=round(examples * sample.supervised),
-            chunk_views=grouping.chunk_views,
-            masked=_is_masked(grouping, window=window),
-        ),
-        examples=examples,
-        views={side: count * examples for side, count in sample.views().items()},
-    )
-
-
-def largest_forward(sample: Sample, grouping: Grouping, *, window: bool) -> Work:
-    """A forward that no other of these examples exceeds in positions, targets or views."""
-    if grouping.pack_tokens is None:
-        positions, rows = sample.longest, grouping.rows
-        by_targets = sorted(sample.examples, key=lambda example: -example.supervised)[:rows]
-        by_views = sorted(sample.examples, key=_pixels, reverse=True)[:rows]
-        # Fewer examples than rows: they come more than once.
-        supervised = sum(example.supervised for example in _repeated(by_targets, rows))
-        sides = [side for example in _repeated(by_views, rows) for side in example.sides]
-    else:
-        positions, rows = grouping.pack_tokens, grouping.rows
-        supervised = rows * sum(
-            example.supervised
-            for example in _filling(sample, positions, lambda example: example.supervised / example.positions)
+            positions=round(_mean_of_most(batches, lambda example: example.positions)),
+            most_supervised=most if computation.trims_rows else None,
+            masked=computation.window or grouping.rows > 1,
+            **text,
         )
-        filling = _filling(sample, positions, lambda example: _pixels(example) / example.positions)
-        sides = [side for example in filling for side in example.sides] * rows
+    else:
+        work = Work(
+            rows=1,
+            positions=round(examples * sample.positions),
+            most_supervised=text["supervised"] if computation.trims_packed else None,
+            segments=max(1, round(examples)),
+            masked=computation.window,
+            **text,
+        )
+    of_all = {side: count * examples for side, count in views.items()}
+    return UsualForward(work=work, examples=examples, views=of_all)
+
+
+def largest_forward(sample: Sample, grouping: Grouping, computation: Computation) -> Work:
+    """A forward that no other of these examples exceeds in positions, targets or views."""
+    if grouping.pack_tokens is not None:
+        return _largest_packed(sample, grouping, grouping.pack_tokens, computation)
+    rows = grouping.rows
+    by_targets = sorted(sample.examples, key=lambda example: -example.supervised)[:rows]
+    by_views = sorted(sample.examples, key=_pixels, reverse=True)[:rows]
+    # Fewer examples than rows: they come more than once.
+    sides = [side for example in _repeated(by_views, rows) for side in example.sides]
     return Work(
         rows=rows,
-        positions=positions,
-        supervised=supervised,
+        positions=sample.longest,
+        supervised=sum(example.supervised for example in _repeated(by_targets, rows)),
+        most_supervised=by_targets[0].supervised if computation.trims_rows else None,
         views=Work.count_views(sides),
-        chunk_views=grouping.chunk_views,
-        masked=_is_masked(grouping, window=window),
+        most_views=computation.most_views(set(sides), grouping.chunk_views),
+        masked=computation.window or rows > 1,
     )
 
 
-def _is_masked(grouping: Grouping, *, window: bool) -> bool:
-    return window or grouping.rows > 1 or grouping.pack_tokens is not None
+def _largest_packed(sample: Sample, grouping: Grouping, tokens: int, computation: Computation) -> Work:
+    """All packs of a forward stand in one row."""
+    rows = grouping.rows
+    by_targets = _filling(sample, tokens, lambda example: example.supervised / example.positions)
+    supervised = rows * sum(example.supervised for example in by_targets)
+    by_views = _filling(sample, tokens, lambda example: _pixels(example) / example.positions)
+    sides = [side for example in by_views for side in example.sides] * rows
+    return Work(
+        rows=1,
+        # A longer example is a pack by itself.
+        positions=rows * max(tokens, sample.longest),
+        supervised=supervised,
+        most_supervised=supervised if computation.trims_packed else None,
+        segments=rows * max(1, tokens // sample.longest),
+        views=Work.count_views(sides),
+        most_views=computation.most_views(set(sides), grouping.chunk_views),
+        masked=computation.window,
+    )
 
 
 def _pixels(example: Example) -> int:
@@ -128,8 +191,13 @@ def _filling(sample: Sample, tokens: int, density: Callable[[Example], float]) -
     return chosen or [sample.examples[-1]]
 
 
-def _padded_positions(sample: Sample, rows: int, *, bucketed: bool, seed: int) -> float:
-    lengths = np.array([example.positions for example in sample.examples])
+def _batches(sample: Sample, rows: int, *, bucketed: bool, seed: int) -> Iterator[Sequence[Example]]:
+    order = np.arange(len(sample.examples))
     if not bucketed:
-        lengths = np.random.default_rng(seed).permutation(lengths)
-    return float(np.mean([lengths[start : start + rows].max() for start in range(0, len(lengths), rows)]))
+        order = np.random.default_rng(seed).permutation(order)
+    for start in range(0, len(order), rows):
+        yield [sample.examples[int(place)] for place in order[start : start + rows]]
+
+
+def _mean_of_most(batches: Sequence[Sequence[Example]], count: Callable[[Example], int]) -> float:
+    return float(np.mean([max(count(example) for example in batch) for batch in batches]))

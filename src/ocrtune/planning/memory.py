@@ -7,11 +7,16 @@ layer's backward, in which what was kept goes and gradients come. The highest of
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from ocrtune.models.head_loss import chunk_rows
-from ocrtune.models.relative_attention import BLOCK_SCORES
-from ocrtune.planning import activations
-from ocrtune.planning.activations import FLOAT, Widths
+from ocrtune.planning.operations import FLOAT, Widths
 from ocrtune.planning.shapes import Learning, ModelShape, Work
+from ocrtune.planning.text_activations import decoder_layers, embeddings, head
+from ocrtune.planning.transients import (
+    layer_backward,
+    loss_forward,
+    most_of_vision,
+    pixel_values,
+    vision_forwards,
+)
 from ocrtune.planning.weights import QUANTIZED_BYTES, Weights
 
 _MOMENTS_BYTES = {"float32": 8.0, "int8": 2.04}
@@ -61,7 +66,8 @@ class Setting:
         widths: Bytes of a number.
         moments: Of AdamW: `float32` or `int8`.
         accumulates: Gradients of earlier forwards are there when a forward begins.
-        batches: Batches whose pixels are there at once; the Trainer reads all of an optimizer step before the first.
+        batches: Batches whose views lie ready in uint8; the Trainer reads all of an optimizer step before the first.
+        grouped: All experts of a layer are computed at once, not one after another.
         overhead_bytes: Of libraries, whatever runs.
         overhead_share: Of the rest, lost to the allocator.
     """
@@ -71,6 +77,7 @@ class Setting:
     moments: str = "float32"
     accumulates: bool = False
     batches: int = 1
+    grouped: bool = False
     overhead_bytes: int = 0
     overhead_share: float = 0.0
 
@@ -84,8 +91,7 @@ def forecast_memory(shape: ModelShape, weights: Weights, work: Work, setting: Se
         work: Of the largest forward.
         setting: Dtypes and what learns.
     """
-    places = _places(shape, weights, work, setting)
-    return max(places, key=lambda forecast: forecast.total)
+    return max(_Step(shape, weights, work, setting).places(), key=lambda forecast: forecast.total)
 
 
 def weight_bytes(weights: Weights, widths: Widths) -> int:
@@ -107,139 +113,116 @@ def optimizer_bytes(weights: Weights, moments: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """A layer of the decoder in the backward: what it keeps, what it needs for a moment, its gradients."""
+    """A layer of the decoder in the backward: what it keeps, what it needs for a moment, its gradients.
+
+    Attributes:
+        kept: Bytes from the forward to the backward.
+        moment: Most bytes beside them.
+        gradients: Bytes of the gradients of its weights.
+        added: Most bytes of gradients that stand beside those of earlier forwards until they are added.
+    """
 
     kept: int
     moment: int
     gradients: int
+    added: int
 
 
-def _places(shape: ModelShape, weights: Weights, work: Work, setting: Setting) -> Iterator[Forecast]:
-    widths, learning = setting.widths, setting.learning
-    layers = _decoder_layers(shape, weights, work, setting)
-    all_gradients = gradient_bytes(weights)
-    earlier = all_gradients if setting.accumulates else 0
-    # Where gradients are added up, the new one of a tensor stands beside the old one for a moment.
-    added = weights.largest * FLOAT if setting.accumulates else 0
-    views = sum(kept for kept, _ in _views(shape, work, setting))
-    pixels = setting.batches * sum(3 * side_px**2 * count for side_px, count in work.views) * widths.stream
-    ends = activations.embeddings(shape.decoder, work, learning, widths)
-    kept = sum(layer.kept for layer in layers) + ends
-    logits = activations.head(shape.decoder, work, learning, widths)
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step that is walked through."""
 
-    def at(place: str, *, gradients: int, decoder: int, logits: int, vision: int) -> Forecast:
-        sizes = {
-            "weights": weight_bytes(weights, widths),
-            "gradients": gradients,
-            "optimizer": optimizer_bytes(weights, setting.moments),
-            "decoder": decoder,
-            "logits": logits,
-            "vision": vision,
-        }
-        overhead = setting.overhead_bytes + round(setting.overhead_share * (decoder + logits + vision))
-        return Forecast(**sizes, overhead=overhead, place=place)
+    shape: ModelShape
+    weights: Weights
+    work: Work
+    setting: Setting
 
-    yield at(
-        "vision",
-        gradients=earlier,
-        decoder=0,
-        logits=0,
-        vision=pixels + _most_of_vision(shape, work, setting),
-    )
-    # Logits of a chunk of positions, and their logarithms, which become their gradient.
-    rows = chunk_rows(work.supervised, shape.decoder.vocabulary)
-    chunk = rows * shape.decoder.vocabulary * (widths.compute + FLOAT)
-    yield at("loss", gradients=earlier, decoder=kept, logits=logits + chunk, vision=pixels + views)
-    gradients = 0 if setting.accumulates else weights.learning_of("head") * FLOAT
-    for layer in reversed(layers):
-        here = kept + layer.moment
-        gradients += 0 if setting.accumulates else layer.gradients
-        yield at(
-            "backward", gradients=earlier + gradients + added, decoder=here, logits=0, vision=pixels + views
-        )
-        kept -= layer.kept
-    if learning.vision_runs_backward:
-        gradients += 0 if setting.accumulates else weights.learning_of("vision") * FLOAT
-        moment = max((moment for _, moment in _views(shape, work, setting)), default=0)
-        yield at(
-            "backward",
-            gradients=earlier + gradients + added,
-            decoder=kept,
-            logits=0,
-            vision=pixels + views + moment,
-        )
-    yield at("update", gradients=all_gradients, decoder=0, logits=0, vision=pixels)
+    def places(self) -> Iterator[Forecast]:
+        """The places where memory may be highest."""
+        work, setting, decoder = self.work, self.setting, self.shape.decoder
+        widths, learning = setting.widths, setting.learning
+        waiting = setting.batches * pixel_values(work)
+        pixels = waiting + pixel_values(work) * widths.stream
+        yield self._at("vision", vision=pixels + most_of_vision(self.shape, work, learning, widths))
+        layers = self._layers()
+        views = sum(kept for kept, _ in vision_forwards(self.shape, work, learning, widths))
+        kept = sum(layer.kept for layer in layers) + embeddings(decoder, work, learning, widths)
+        logits = head(decoder, work, learning, widths) + loss_forward(decoder, work, widths)
+        yield self._at("loss", decoder=kept, logits=logits, vision=pixels + views)
+        yield from self._backward(layers, kept, waiting + views)
+        yield self._at("update", gradients=gradient_bytes(self.weights), vision=waiting)
 
-
-def _decoder_layers(shape: ModelShape, weights: Weights, work: Work, setting: Setting) -> list[_Layer]:
-    decoder, learning, widths = shape.decoder, setting.learning, setting.widths
-    layers = []
-    for index, has_experts in enumerate(decoder.layers):
-        saved = activations.decoder_layer(
-            decoder, work, learning, widths, first=index == 0, has_experts=has_experts
-        )
-        recomputes = "decoder" in learning.checkpointed
-        moment = _moment(shape, work, setting, has_experts=has_experts)
-        layers.append(
-            _Layer(
-                kept=work.tokens * decoder.width * widths.stream if recomputes else saved,
-                moment=moment + (saved if recomputes else 0),
-                gradients=weights.learning_of(f"layer {index}") * FLOAT,
+    def _backward(self, layers: list[_Layer], kept: int, vision: int) -> Iterator[Forecast]:
+        weights, setting = self.weights, self.setting
+        gradients = weights.learning_of("head") * FLOAT
+        for layer in reversed(layers):
+            gradients += layer.gradients
+            yield self._at(
+                "backward",
+                gradients=self._gradients(gradients, layer.added),
+                decoder=kept + layer.moment,
+                vision=vision,
             )
+            kept -= layer.kept
+        if not setting.learning.vision_runs_backward:
+            return
+        gradients += weights.learning_of("vision") * FLOAT
+        forwards = vision_forwards(self.shape, self.work, setting.learning, setting.widths)
+        moment = max((moment for _, moment in forwards), default=0)
+        yield self._at(
+            "backward",
+            gradients=self._gradients(gradients, weights.largest_of("vision") * FLOAT),
+            decoder=kept,
+            vision=vision + moment,
         )
-    return layers
 
+    def _gradients(self, so_far: int, added: int) -> int:
+        """Gradients in the backward: those so far, or those of earlier forwards and what is about to be added."""
+        return gradient_bytes(self.weights) + added if self.setting.accumulates else so_far
 
-def _moment(shape: ModelShape, work: Work, setting: Setting, *, has_experts: bool) -> int:
-    """Gradients of activations that stand beside each other in the backward of one layer."""
-    decoder, widths = shape.decoder, setting.widths
-    if not has_experts:
-        return work.tokens * (2 * decoder.dense_inner * widths.compute + 2 * decoder.width * widths.stream)
-    # Three gradients of what the experts give stand beside each other while their order is restored; by then nothing
-    # is left of the shared experts.
-    shared = 3 * work.tokens * decoder.shared_inner * widths.compute
-    return max(0, 3 * work.tokens * decoder.chosen * decoder.width * FLOAT - shared)
+    def _at(
+        self, place: str, *, gradients: int | None = None, decoder: int = 0, logits: int = 0, vision: int = 0
+    ) -> Forecast:
+        setting, weights = self.setting, self.weights
+        if gradients is None:
+            gradients = gradient_bytes(weights) if setting.accumulates else 0
+        lost = round(setting.overhead_share * (decoder + logits + vision))
+        return Forecast(
+            weights=weight_bytes(weights, setting.widths),
+            gradients=gradients,
+            optimizer=optimizer_bytes(weights, setting.moments),
+            decoder=decoder,
+            logits=logits,
+            vision=vision,
+            overhead=setting.overhead_bytes + lost,
+            place=place,
+        )
 
+    def _layers(self) -> list[_Layer]:
+        decoder, work, setting = self.shape.decoder, self.work, self.setting
+        learning, widths = setting.learning, setting.widths
+        recomputes = "decoder" in learning.checkpointed
+        inputs = work.tokens * decoder.width * widths.stream
+        rows = [work.tokens] * (len(decoder.layers) - 1) + [work.last_tokens]
+        layers = []
+        for index, saved in enumerate(decoder_layers(decoder, work, learning, widths)):
+            has_experts = decoder.layers[index]
+            moment = layer_backward(
+                decoder, rows[index], learning, widths, has_experts=has_experts, grouped=setting.grouped
+            )
+            layers.append(
+                _Layer(
+                    kept=inputs if recomputes else saved,
+                    moment=moment + (saved if recomputes else 0),
+                    gradients=self.weights.learning_of(f"layer {index}") * FLOAT,
+                    added=self._added(f"layer {index}", has_experts=has_experts),
+                )
+            )
+        return layers
 
-def _views(shape: ModelShape, work: Work, setting: Setting) -> Iterator[tuple[int, int]]:
-    """(bytes kept, most bytes of a layer's backward) of the forwards of the vision encoders, like ones together."""
-    learning, widths = setting.learning, setting.widths
-    for chunk in activations.chunks(shape, work):
-        rows = chunk.count * shape.encoder.queries(chunk.features)
-        kept = activations.projector(shape, rows, learning, widths)
-        # Features go on to the decoder.
-        kept += rows * shape.decoder.width * widths.stream
-        moment = 0
-        if learning.vision_runs_backward:
-            recomputes = "vision" in learning.checkpointed
-            for saved, inputs in activations.view_layers(shape, chunk.side_px, chunk.count, learning, widths):
-                kept += inputs if recomputes and inputs else saved
-                moment = max(moment, saved if recomputes and inputs else 0)
-            moment += _vision_moment(shape, chunk.side_px, chunk.count, widths)
-        yield kept * chunk.times, moment
-
-
-def _vision_moment(shape: ModelShape, side_px: int, count: int, widths: Widths) -> int:
-    """Two blocks of scores of a layer of SAM, and gradients as large as its queries, keys, values and what they give."""
-    sam = shape.sam
-    rows = (
-        count
-        * max(sam.padded_side(side_px) if windowed else sam.side(side_px) for windowed in sam.layers) ** 2
-    )
-    return 2 * BLOCK_SCORES * FLOAT + 5 * rows * sam.width * widths.compute
-
-
-def _most_of_vision(shape: ModelShape, work: Work, setting: Setting) -> int:
-    """Most bytes of a forward of the vision encoders, with those kept of earlier ones."""
-    most = earlier = 0
-    sam, widths = shape.sam, setting.widths
-    learns = setting.learning.vision_runs_backward
-    for chunk, (kept, _) in zip(activations.chunks(shape, work), _views(shape, work, setting), strict=True):
-        patches = chunk.count * sam.side(chunk.side_px) ** 2
-        attention = _vision_moment(shape, chunk.side_px, chunk.count, widths)
-        attention += 3 * patches * sam.width * widths.compute
-        inner = patches * (2 * sam.width + 2 * sam.inner) * widths.compute
-        before_last = kept * (chunk.times - (not learns)) // chunk.times
-        most = max(most, earlier + before_last + max(attention, inner))
-        earlier += kept
-    return most
+    def _added(self, place: str, *, has_experts: bool) -> int:
+        """The largest tensor; those of routed experts come together."""
+        decoder = self.shape.decoder
+        experts = 3 * decoder.experts * decoder.width * decoder.expert_inner
+        together = experts * (has_experts and self.setting.learning.decoder)
+        return max(self.weights.largest_of(place), together) * FLOAT

@@ -6,12 +6,13 @@ from itertools import product
 
 from ocrtune.config import Config
 from ocrtune.models.precision import PrecisionPolicy, choose_precision
-from ocrtune.planning.activations import Widths
+from ocrtune.models.routing import choose_product
 from ocrtune.planning.cards import Card
 from ocrtune.planning.duration import Machine, StepTime, forecast_time
 from ocrtune.planning.finding import PlannedModel, find_model
-from ocrtune.planning.forwards import Grouping, largest_forward, usual_forward
+from ocrtune.planning.forwards import Computation, Grouping, largest_forward, usual_forward
 from ocrtune.planning.memory import Forecast, Setting, forecast_memory
+from ocrtune.planning.operations import FLOAT, Widths
 from ocrtune.planning.pages import Sample, measure_pages
 from ocrtune.planning.shapes import Learning, ModelShape
 from ocrtune.planning.weights import count_weights
@@ -22,7 +23,7 @@ MOST_OF_MEMORY = 0.9
 MOST_ROWS = 32
 PACK_TOKENS = (2048, 4096, 8192, 16384)
 CHUNKS = (None, 4, 1)
-LARGEST_CACHE_BYTES = 200 * 10**9
+GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,15 @@ class Planner:
         return set(self.config.tuning.parts) == {"decoder"} and self.config.training.guidance is None
 
     @property
+    def caches(self) -> bool:
+        """Vision features are kept: the recipe lets them, pages come again, and they fit its limit."""
+        training = self.config.training
+        section = training.feature_cache
+        if section.use == "off" or not self.can_cache or training.epochs <= 1:
+            return False
+        return section.use == "on" or self.cache_bytes <= section.limit_gb * GIGABYTE
+
+    @property
     def can_recompute(self) -> bool:
         """Activations may be recomputed; the letter heads of guidance need them."""
         return self.config.training.guidance is None
@@ -124,28 +134,32 @@ class Planner:
         return round(each * self.sample.num_examples)
 
     @property
-    def examples_of_a_step(self) -> int:
+    def examples_of_a_step(self) -> float:
         """Examples of an optimizer step, as the recipe has them."""
+        return self._asked_grouping.examples(self.sample) * self.config.training.accumulation_steps
+
+    @property
+    def _asked_grouping(self) -> Grouping:
         training = self.config.training
-        return training.batch_size * training.accumulation_steps
+        return Grouping(
+            rows=training.batch_size,
+            pack_tokens=training.pack_tokens,
+            chunk_views=training.vision_chunk_views,
+        )
 
     def as_asked(self) -> Choice:
         """The recipe as it stands."""
-        training = self.config.training
-        grouping = Grouping(rows=training.batch_size, chunk_views=training.vision_chunk_views)
-        parts = ("decoder", "vision") if training.gradient_checkpointing else ()
-        return self.choose(grouping, frozenset(parts), cached=False)
+        parts = frozenset[str](self.config.training.gradient_checkpointing)
+        return self.choose(self._asked_grouping, parts, cached=self.caches)
 
-    def choose(
-        self, grouping: Grouping, checkpointed: frozenset[str], *, cached: bool, moments: str = "float32"
-    ) -> Choice:
+    def choose(self, grouping: Grouping, checkpointed: frozenset[str], *, cached: bool) -> Choice:
         """Forecasts for one way to run the recipe."""
         machine, learning = self.machine, Learning.of(self.config.tuning, checkpointed)
-        window = self.model.family.reference_window
+        computation = self._computation(learning)
         usual = usual_forward(
             self.sample,
             grouping,
-            window=window,
+            computation,
             bucketed=self.config.training.bucket_by_length,
             seed=self.config.run.seed,
         )
@@ -153,14 +167,15 @@ class Planner:
         setting = Setting(
             learning=learning,
             widths=Widths.of(self.policy),
-            moments=moments,
+            moments=self.config.optimizer.moments,
             accumulates=accumulation > 1,
             batches=accumulation,
+            grouped=self._groups_experts(learning),
             overhead_bytes=self.card.overhead_bytes,
             overhead_share=self.card.overhead_share,
         )
         memory = forecast_memory(
-            machine.shape, machine.weights, largest_forward(self.sample, grouping, window=window), setting
+            machine.shape, machine.weights, largest_forward(self.sample, grouping, computation), setting
         )
         step = forecast_time(machine, usual, learning)
         forwards = self.sample.num_examples / usual.examples
@@ -178,20 +193,33 @@ class Planner:
             epoch_s=forwards * step.text_s + updates_s if cached else whole,
         )
 
+    def _computation(self, learning: Learning) -> Computation:
+        # Views are cast to the dtype of what learns.
+        number_bytes = FLOAT if learning.vision_runs_backward else Widths.of(self.policy).stream
+        return Computation.of(
+            self.config.training,
+            window=self.model.family.reference_window,
+            device_kind=self.card.device.kind,
+            number_bytes=number_bytes,
+        )
+
+    def _groups_experts(self, learning: Learning) -> bool:
+        decoder, device = self.machine.shape.decoder, self.card.device
+        ranks = (learning.expert_rank,) if learning.expert_rank else ()
+        sides = (decoder.width, decoder.expert_inner, *ranks)
+        return choose_product(device.kind, device.capability, self.policy.torch_compute, sides) == "grouped"
+
     def choices(self) -> Iterator[Choice]:
         """All ways to run the recipe that are worth looking at."""
-        cached = (
-            self.can_cache and self.config.training.epochs > 1 and self.cache_bytes <= LARGEST_CACHE_BYTES
-        )
         for grouping, checkpointed in product(self._groupings(), self._checkpointings()):
-            yield self.choose(grouping, checkpointed, cached=cached)
+            yield self.choose(grouping, checkpointed, cached=self.caches)
 
     def fits(self, choice: Choice) -> bool:
         """The forecast leaves the margin free."""
         return choice.memory.total <= self.allowed_bytes
 
     def _groupings(self) -> Iterator[Grouping]:
-        most = self.examples_of_a_step
+        most = round(self.examples_of_a_step)
         rows = [count for count in range(1, min(MOST_ROWS, most) + 1) if most % count == 0]
         chunks = tuple(dict.fromkeys([self.config.training.vision_chunk_views, *CHUNKS]))
         for count, chunk in product(rows, chunks):

@@ -194,22 +194,55 @@ class Work:
         rows: Rows of the batch.
         positions: Positions of each row, padding included.
         supervised: Positions of the whole batch whose next token is learned.
+        most_supervised: The same of the row that has most, where the last layer of the decoder computes those alone;
+            None where it computes all positions.
+        segments: Examples that stand in one packed row and do not see each other; None where a row is one example.
         views: (side in pixels, how many) of the views that the vision encoders see; none where features are given.
-        chunk_views: Most views in one forward of the vision encoders; None for all of a side.
-        masked: Attention has a mask of its own: rows are padded, packed, or seen through a window.
+        most_views: (side in pixels, most views of it in one forward of the vision encoders); all of a side without.
+        masked: Attention has a mask of its own: rows are padded, or seen through a window.
     """
 
     rows: int
     positions: int
     supervised: int
+    most_supervised: int | None = None
+    segments: int | None = None
     views: tuple[tuple[int, int], ...] = ()
-    chunk_views: int | None = None
+    most_views: tuple[tuple[int, int], ...] = ()
     masked: bool = False
 
     @property
     def tokens(self) -> int:
         """Positions of the batch, padding included."""
         return self.rows * self.positions
+
+    @property
+    def pairs(self) -> int:
+        """Queries times the keys of each, of all rows; examples of a packed row are taken to be equally long."""
+        return self.tokens**2 // max(self.segments or self.rows, 1)
+
+    @property
+    def last_tokens(self) -> int:
+        """Positions that the last layer of the decoder gives."""
+        return self.tokens if self.most_supervised is None else self.supervised
+
+    @property
+    def last_queries(self) -> int:
+        """Queries of the last layer: of each row as many as the row that has most, of a packed row all."""
+        if self.most_supervised is None or self.segments is not None:
+            return self.tokens
+        return self.rows * max(self.most_supervised, 1)
+
+    @property
+    def last_pairs(self) -> int:
+        """The same as `pairs` in the last layer."""
+        if self.most_supervised is None or self.segments is not None:
+            return self.pairs
+        return self.last_queries * self.positions
+
+    def views_at_once(self, side_px: int) -> int:
+        """Most views of a side in one forward of the vision encoders."""
+        return dict(self.most_views).get(side_px) or dict(self.views)[side_px]
 
     @staticmethod
     def count_views(sides_px: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -62,14 +62,13 @@ class Weights:
         """All numbers."""
         return self.learning + self.frozen
 
-    @property
-    def largest(self) -> int:
-        """Numbers of the largest tensor that learns."""
-        return max(group.largest for group in self.groups)
-
     def learning_of(self, place: str) -> int:
         """Numbers that learn in one place."""
         return sum(group.learning for group in self.groups if group.place == place)
+
+    def largest_of(self, place: str) -> int:
+        """Numbers of the largest tensor that learns in one place."""
+        return max((group.largest for group in self.groups if group.place == place), default=0)
 
 
 def count_weights(config: PreTrainedConfig, tuning: TuningSection) -> Weights:
@@ -137,5 +136,4 @@ def _expert_adapters(model: nn.Module, lora: LoraSection) -> Iterator[tuple[str,
     for name, parameter in model.named_parameters():
         if re.fullmatch(ROUTED_EXPERTS, name):
             experts, outputs, inputs = parameter.shape
-            # The gradient of the whole weights is there for a moment.
-            yield name, experts * lora.rank * (inputs + outputs), parameter.numel()
+            yield name, experts * lora.rank * (inputs + outputs), experts * lora.rank * max(inputs, outputs)
