@@ -26,7 +26,6 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(TEST_ENV) $(BIN)/python benchmarks/encode.py
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training_step.py
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/speed.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/vision.py
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/packing.py

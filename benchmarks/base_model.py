@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from demo import machine, rates
+from demo import rates
+from machine import describe_machine
 from ocrtune.config import read_config
 from ocrtune.data.streams import open_stream
 from ocrtune.evaluation import evaluate_predictions
@@ -35,7 +36,7 @@ def main() -> None:
     sets = {f"synthetic, {language}": synthetic(language) for language in ("en", "ru")}
     sets |= {f"Vicksburg page {document}": sample_lines(document) for document in SAMPLE_PAGES}
     scores = {name: {"lines": len(pages), **score(loaded, pages)} for name, pages in sets.items()}
-    result = {"sets": scores, "machine": machine()}
+    result = {"sets": scores, "machine": describe_machine("torch", "transformers")}
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 

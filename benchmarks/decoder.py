@@ -8,14 +8,11 @@ between them.
 
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +21,7 @@ from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from machine import describe_machine
 from ocrtune.config import LoraSection, TuningSection
 from ocrtune.models import MODEL_CLASSES, OcrModel, supervised_loss
 from ocrtune.models.adapters import FactoredAdapter
@@ -32,6 +30,7 @@ from ocrtune.models.decoder import mend_decoder
 from ocrtune.models.precision import PrecisionPolicy
 from ocrtune.models.tuning import apply_tuning
 from ocrtune.sources import write_text_atomically
+from peak_memory import GIVES_MEMORY_BACK, forget_peak, peak_mib
 
 RESULT = Path(__file__).with_suffix(".json")
 ROUNDS = 3
@@ -40,10 +39,6 @@ EXPERTS, EXPERTS_PER_TOKEN, EXPERT_WIDTH, SHARED_EXPERTS, DENSE_WIDTH = 64, 6, 1
 POSITIONS, SUPERVISED = 1200, 300
 MATMUL_SIDE = 1024
 MOST_LOSS_DIFFERENCE = 1e-4
-GIVES_MEMORY_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Otherwise glibc keeps what a program frees, and the peak of the process is not that of its tensors."""
-
-STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 Logits = Literal["all", "supervised", "chunks"]
 Batch = dict[str, Tensor]
@@ -118,7 +113,7 @@ def main() -> None:
         "positions": POSITIONS,
         "supervised": SUPERVISED,
         "settings": [measure(tuning, pages) for tuning, pages in SETTINGS],
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers", "peft"),
     }
     text = json.dumps(result, indent=1) + "\n"
     write_text_atomically(RESULT, text)
@@ -279,19 +274,10 @@ def measure_memory(tuning: str, pages: str) -> dict[str, int]:
     peaks = {}
     for name, way in WAYS.items():
         model.zero_grad(set_to_none=True)
-        FORGET_PEAK.write_text("5", encoding="ascii")
+        forget_peak()
         step(model, batch, way)
-        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text(encoding="ascii"))
-        peaks[name] = round(int(line) / 1024)
+        peaks[name] = round(peak_mib())
     return peaks
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "transformers", "peft")},
-    }
 
 
 if __name__ == "__main__":

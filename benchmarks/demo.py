@@ -6,9 +6,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+from machine import describe_machine
 from ocrtune.evaluation import Scorecard, evaluate_predictions, read_predictions
 from ocrtune.sources import read_pages, write_text_atomically
 
@@ -29,15 +29,10 @@ def main() -> None:
         "elapsed_s": round(elapsed_s),
         "export_matches": found["export_matches"],
         "scores": {name: rates(card) for name, card in cards.items()},
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers"),
     }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
-
-
-def machine() -> dict[str, object]:
-    """What the scores and times of the small model may depend on."""
-    return {"cpus": os.cpu_count(), "torch": version("torch"), "transformers": version("transformers")}
 
 
 def run_demo(run: Path) -> dict[str, object]:

@@ -4,7 +4,6 @@ Run it with `python benchmarks/encode.py`; it prints one JSON object and writes 
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import tokenizers
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from machine import describe_machine
 from ocrtune.families import FAMILIES
 from ocrtune.families.vocabulary import VOCABULARY
 from ocrtune.inputs import InputsRecipe, Tokenizer, encode
@@ -36,7 +35,7 @@ def main() -> None:
             "mode": "gundam",
             "rounds": ROUNDS,
             "formats": {name: compare(path, tokenizer) for name, path in pages.items()},
-            "machine": {"cpus": os.cpu_count(), "pillow": PIL.__version__, "numpy": np.__version__},
+            "machine": describe_machine("pillow", "numpy"),
         }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")

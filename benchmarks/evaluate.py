@@ -6,10 +6,7 @@ remembered from page to page. Tables, formulas, boxes and blocks are looked for 
 """
 
 import json
-import os
-import platform
 import random
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -17,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import jiwer
-import numpy as np
-import rapidfuzz
 
+from machine import describe_machine
 from ocrtune.evaluation import count_confusions, measure_intervals, score_pages, summarize
 from ocrtune.records import PageScore, Prediction
 from ocrtune.sources import read_pages
 from ocrtune.text import Normalization
+from peak_memory import peak_mib
 
 PAGES = 100_000
 DISTINCT = 2_000
@@ -53,13 +50,8 @@ def main() -> None:
         "intervals_s": round(intervals_s, 1),
         "confusions_s": round(confusions_s, 1),
         "jiwer_pages_per_s": round(min(BASELINE_PAGES, pages) / baseline_s),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "machine": {
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "rapidfuzz": rapidfuzz.__version__,
-            "numpy": np.__version__,
-        },
+        "peak_mb": round(peak_mib()),
+        "machine": describe_machine("rapidfuzz", "numpy"),
     }
     text = json.dumps(result, indent=2) + "\n"
     if pages == PAGES:

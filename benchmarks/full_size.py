@@ -14,21 +14,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel, TrainerCallback, TrainerState, set_seed
+from transformers import PreTrainedModel, set_seed
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from demo import machine
+from full_size_clock import Clock, StepClock
 from full_size_memory import read_memory, watched_memory
 from full_size_model import PAGE_PX, PARAMETERS, build_checkpoint, write_page
+from machine import describe_machine
 from ocrtune.config import Config, parse_config
 from ocrtune.export import export
 from ocrtune.inputs.collate import collate
@@ -49,52 +48,6 @@ PAGE_BYTES = 4096
 READ_BYTES = 2**24
 FEATURES = "features.safetensors"
 SEED = 0
-
-Timings = dict[str, float]
-
-
-class Clock:
-    """Seconds of the parts of a phase, by name: on the clock, and of processor time on all cores together."""
-
-    def __init__(self) -> None:
-        self.seconds: Timings = {}
-        self.processor_s: Timings = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Time the block."""
-        started, used = time.monotonic(), time.process_time()
-        yield
-        for taken in (self.seconds, self.processor_s):
-            taken.pop(name, None)  # what is timed again stands last
-        self.seconds[name] = time.monotonic() - started
-        self.processor_s[name] = time.process_time() - used
-
-
-class StepClock(TrainerCallback):  # type: ignore[misc]  # transformers is untyped to mypy
-    """Times each step, forward, backward and update, its batch not included; and saving after the last.
-
-    Args:
-        clock: Gets them under `step 1`, …, and `save`.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._running = ExitStack()
-
-    def on_step_begin(self, _: Any, state: TrainerState, *__: Any, **___: Any) -> None:
-        """The batch is there."""
-        self._running.close()
-        self._running.enter_context(self._clock(f"step {state.global_step + 1}"))
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Weights are updated, and nothing is saved yet."""
-        self._running.close()
-        self._running.enter_context(self._clock("save"))
-
-    def on_save(self, *_: Any, **__: Any) -> None:
-        """The checkpoint is written."""
-        self._running.close()
 
 
 def make(folder: Path, clock: Clock) -> Mapping[str, Any]:
@@ -163,8 +116,8 @@ def tune(folder: Path, clock: Clock, *, vision: str) -> Mapping[str, Any]:
         give_features(tuned.model, load_file(folder / FEATURES)["0"])
     trainer = make_trainer(plan, tuned, data)
     trainer.add_callback(StepClock(clock))
-    run_trainer(trainer, plan.folder, resume=False)
-    write_summary(trainer, plan, data, elapsed_s=0.0)
+    run_trainer(trainer, plan.folder, plan.loading, resume=False)
+    write_summary(trainer, plan, data, None, elapsed_s=0.0)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {"losses": losses, "learning": tuned.table.num_learning}
 
@@ -272,7 +225,7 @@ def main() -> None:
             "page_px": PAGE_PX,
             "threads": THREADS,
             "phases": phases,
-            "machine": machine(),
+            "machine": describe_machine("torch", "transformers"),
         }
         write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
         print(json.dumps(result))

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from encode import byte_tokenizer
+from machine import describe_machine
+from mid_size_model import MODE, write_model
 from ocrtune.config import parse_config
 from ocrtune.families import FAMILIES
 from ocrtune.inputs import InputsRecipe, encode
@@ -31,7 +32,6 @@ from ocrtune.sources import open_image, write_jsonl
 from ocrtune.sources.images import MOST_KEPT_BYTES, keep_pages
 from ocrtune.training import train
 from ocrtune.training.prefetch import KEPT_PAGES_BYTES
-from training_variants import MODE, write_model
 
 WAYS = {"between steps": 0, "a thread": "auto", "two processes": 2}
 """Who encodes → `training.workers`."""
@@ -63,7 +63,7 @@ def main() -> None:
             "stages_ms": stages(folder),
             "encoding": scaling(folder),
             "lines": lines_of_pages(folder),
-            "machine": {"cpus": os.cpu_count(), **{name: version(name) for name in ("torch", "pillow")}},
+            "machine": describe_machine("torch", "pillow"),
         }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")

@@ -6,8 +6,6 @@ interpreter that has imported the package. The named baseline is Python's own `j
 """
 
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from machine import describe_machine
+from peak_memory import forget_peak, peak_mib
 
 ROWS = 1_000_000
 ROWS_OF_A_DOCUMENT = 200
@@ -37,7 +38,7 @@ def main() -> None:
             "rows": rows,
             "bytes": manifest.stat().st_size,
             "steps": [measure(step, manifest) for step in STEPS],
-            "machine": {"cpus": os.cpu_count(), "python": sys.version.split()[0]},
+            "machine": describe_machine(),
         }
     result["steps"] = with_ratios(result["steps"])
     text = json.dumps(result, indent=2) + "\n"
@@ -72,7 +73,8 @@ def run(step: str, manifest: Path) -> dict[str, Any]:
     """Do a step; speed is in processor time, memory in MB beyond the interpreter with its modules."""
     prepare, work = STEPS[step]
     import_everything()
-    before = peak_mb()
+    forget_peak()
+    before_mib = peak_mib()
     prepared = prepare(manifest)
     start = time.process_time()
     rows = work(prepared)
@@ -80,17 +82,13 @@ def run(step: str, manifest: Path) -> dict[str, Any]:
     return {
         "name": step,
         "rows_per_s": round(rows / elapsed_s),
-        "memory_mb": round(peak_mb() - before),
+        "memory_mb": round(peak_mib() - before_mib),
     }
 
 
 def import_everything() -> None:
     import ocrtune.data  # noqa: PLC0415
     import ocrtune.families  # noqa: F401, PLC0415
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def load_lines(manifest: Path) -> int:

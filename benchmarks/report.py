@@ -5,8 +5,6 @@ Run it with `python benchmarks/report.py`, with playwright and /usr/bin/chromium
 """
 
 import json
-import os
-import platform
 import random
 import statistics
 import string
@@ -19,6 +17,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from machine import describe_machine
 from ocrtune.evaluation import score_page, summarize
 from ocrtune.records import Prediction
 from ocrtune.reports import Report, ReportPage, write_report
@@ -44,7 +43,7 @@ FRAMES = """() => {
 def main() -> None:
     result: dict[str, Any] = {
         "pages": PAGES,
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
+        "machine": describe_machine(),
     }
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import Any
 
 from markdown_tables import table
@@ -138,18 +139,29 @@ def bounds_part(result: Result) -> str:
 
 def facts_part(result: Result) -> str:
     """What was measured, in a sentence."""
-    rate, model = result["matmul_gflops_per_s"], result["model"]
+    model, rates = result["model"], result["matmul_gflops_per_s"].values()
+    rate = {
+        "median": median(each["median"] for each in rates),
+        "min": min(each["min"] for each in rates),
+        "max": max(each["max"] for each in rates),
+    }
     largest = max(result["first_loss_difference"].values())
     return (
-        f"{result['rounds']} rounds on {result['threads']} threads; a model of {model['parameters'] / 1e6:.0f} M parameters "
+        f"{rounds_of(result)} rounds on {result['threads']} threads; a model of {model['parameters'] / 1e6:.0f} M parameters "
         f"with a vocabulary of {model['vocabulary']:,}. A large product of matrices ran at {told(rate, digits=0)} GFLOP/s. "
         f"Losses of the first step differ from those of (a) by {largest:.1g} at most.\n"
     )
 
 
+def rounds_of(result: Result) -> str:
+    """How many rounds there were; of parts that had more than others, from the least to the most."""
+    least, most = min(result["rounds"].values()), max(result["rounds"].values())
+    return f"{least}" if least == most else f"{least}–{most}"
+
+
 def readme_part(result: Result) -> str:
     """The goals, for README.md."""
-    return f"""**Speed of training** (`python benchmarks/speed.py`), {result["threads"]} CPU threads, median of {result["rounds"]} rounds (least–most): (a) transformers'
+    return f"""**Speed of training** (`python benchmarks/speed.py`), {result["threads"]} CPU threads, median of {rounds_of(result)} rounds (least–most): (a) transformers'
 own class and Trainer with their defaults, (b) what most public scripts do, (d) `ocrtune train`.
 [What limits each ratio, and what each feature brings](docs/speed.md)
 

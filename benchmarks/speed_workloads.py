@@ -1,6 +1,6 @@
 """What `speed.py` measures on: models, pages, and what learns.
 
-The mid-size model has the geometry of DeepSeek-OCR (views of 1024 and 640 px, its layers of SAM, its vocabulary, its 64
+The model has the geometry of DeepSeek-OCR (views of 1024 and 640 px, its layers of SAM, its vocabulary, its 64
 experts) at small widths, chosen so that vision's forward and the decoder's forward and backward cost as much beside each other as
 in the published model. Its pages are printed by PIL from the texts of the sample book; a letter is a token.
 """
@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from safetensors.numpy import save_file
 
 from ocrtune.config import Config, parse_config
 from ocrtune.config.reading import apply_overrides
-from ocrtune.models.tiny import TinyShape, tiny_config, tiny_tensors, train_tiny_tokenizer
+from ocrtune.models.tiny import TinyShape
 from ocrtune.sources import open_image, read_pages, write_jsonl
+from seeded_model import write_seeded_model
 
 SHAPE = TinyShape(
     view_px=1024,
@@ -132,7 +132,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
 
 
 def prepare(folder: Path) -> dict[str, Any]:
-    """Write the mid-size model and all pages; tells what they are."""
+    """Write the model and all pages; tells what they are."""
     parameters = write_model(folder / "mid")
     book = " ".join(page.text or "" for page in read_pages("builtin"))
     a4 = [(A4_PX, A4_TARGETS)] * WORKLOADS["page"].steps * WORKLOADS["page"].step_size
@@ -182,19 +182,9 @@ def growth_points() -> dict[str, dict[int, list[int]]]:
 
 
 def write_model(folder: Path) -> int:
-    """The mid-size model from a seed, in published layout; returns how many parameters it has."""
-    folder.mkdir(parents=True)
-    tokenizer = train_tiny_tokenizer()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = tiny_config(tokenizer, SHAPE)
-    # As in the published models, the embedding has more rows than the tokenizer has tokens.
-    config["text_config"]["vocab_size"] = VOCABULARY_SIZE
+    """The model from a seed, in published layout; returns how many parameters it has."""
     sam = {"global_attn_indexes": list(GLOBAL_LAYERS), "num_attention_heads": SAM_HEADS}
-    config["vision_config"]["sam_config"] |= sam
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    tensors = tiny_tensors(VOCABULARY_SIZE, SHAPE, seed=SEED) | relative_positions()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    return sum(tensor.size for tensor in tensors.values())
+    return write_seeded_model(folder, SHAPE, VOCABULARY_SIZE, sam=sam, tensors=relative_positions())
 
 
 def relative_positions() -> dict[str, Any]:

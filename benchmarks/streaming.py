@@ -6,8 +6,6 @@ written to a temporary folder first, so they come from the memory of the system 
 
 import io
 import json
-import os
-import platform
 import statistics
 import tarfile
 import time
@@ -17,11 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from machine import describe_machine
 from ocrtune.data.shard_order import ShardOrder
 from ocrtune.data.streams import open_stream
 from ocrtune.records import EncodedImage, Page
@@ -54,13 +52,7 @@ def main() -> None:
             "rows": measure(sources(folder)),
             "index": measure_index(folder),
             "order": measure_order(),
-            "machine": {
-                "cpus": os.cpu_count(),
-                "python": platform.python_version(),
-                "pillow": PIL.__version__,
-                "numpy": np.__version__,
-                "pyarrow": pa.__version__,
-            },
+            "machine": describe_machine("pillow", "numpy", "pyarrow"),
         }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")

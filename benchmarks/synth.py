@@ -5,7 +5,6 @@ those of the system.
 """
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import fontTools
-import numpy as np
-import PIL
-
+from machine import describe_machine
 from ocrtune.synth import Maker, SynthConfig, making, parse_synth_config
 from ocrtune.synth.texts import TextSource
 
@@ -43,12 +39,7 @@ def main() -> None:
         "page_px": list(A4_AT_150_DPI_PX.values()),
         "fonts": len(Maker(SynthConfig()).fonts.faces),
         "rows": [measure(name, keys) for name, keys in CASES.items()],
-        "machine": {
-            "cpus": os.cpu_count(),
-            "pillow": PIL.__version__,
-            "numpy": np.__version__,
-            "fonttools": fontTools.version,
-        },
+        "machine": describe_machine("pillow", "numpy", "fonttools"),
     }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")

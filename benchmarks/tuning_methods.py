@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from base_model import sample_lines, score
-from demo import machine
+from machine import describe_machine
 from ocrtune.config import read_config
 from ocrtune.models.checkpoint import load_checkpoint
 from ocrtune.models.tiny import build_tiny_checkpoint
@@ -48,7 +48,7 @@ def main() -> None:
         "steps": next(iter(methods.values()))["steps"],
         "before": before,
         "methods": methods,
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers"),
     }
     write_text_atomically(RESULT, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))

@@ -7,7 +7,6 @@ two with windows and one global: the published share.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,8 +20,9 @@ from torch import Tensor
 from transformers.models.unlimited_ocr.configuration_unlimited_ocr import UnlimitedOcrSamVisionConfig
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import UnlimitedOcrSamVisionEncoder
 
+from machine import ONE_THREAD, describe_machine
 from ocrtune.models.sam import checkpoint_vision, speed_up_sam
-from training_step import GIVES_MEMORY_BACK, ONE_THREAD, machine
+from peak_memory import GIVES_MEMORY_BACK, forget_peak, peak_mib
 
 WAYS = ("eager", "sdpa", "ocrtune")
 """`eager` and `sdpa` are transformers'; the second is its default, and what ratios are beside."""
@@ -57,7 +57,7 @@ def main() -> None:
             *(peak_of("view", way, learning) for learning in ("", "learning") for way in WAYS),
             *(peak_of("page", way, "learning") for way in ("ocrtune", "checkpointed")),
         ],
-        "machine": machine(),
+        "machine": describe_machine("torch", "transformers"),
     }
     text = json.dumps(result, indent=2) + "\n"
     Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
@@ -152,6 +152,7 @@ def measure_memory(what: str, way: str, learning: str) -> int:
     torch.set_num_threads(1)
     encoder = make_encoder(way, "mid", learning=bool(learning))
     views = [make_views(side, 1) for side in (PAGE_SIDES if what == "page" else PAGE_SIDES[:1])]
+    forget_peak()
     before_mib = peak_mib()
     run_together(encoder, views)
     return round(peak_mib() - before_mib)
@@ -164,11 +165,6 @@ def run_together(encoder: UnlimitedOcrSamVisionEncoder, views: Iterable[Tensor])
     if encoder.training:
         assert isinstance(total, Tensor)
         total.backward()
-
-
-def peak_mib() -> float:
-    """Most memory this process has had, in MiB; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 if __name__ == "__main__":
