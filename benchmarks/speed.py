@@ -36,7 +36,7 @@ from speed_summary import (
 from speed_workloads import REGIMES, WORKLOADS, prepare
 
 RESULT = Path(__file__).with_suffix(".json")
-ROUNDS, QUICK_ROUNDS = 3, 1
+ROUNDS, QUICK_ROUNDS = 5, 1
 PARTS = (*WORKLOADS, GROWTH)
 WEIGHED = ("page",)
 """Workloads of which memory is measured."""

@@ -13,6 +13,7 @@ TITLES = {
     "ours": "(d) ocrtune, first epoch",
     "cached": "(d) ocrtune, second epoch, features from the cache",
     "given": "ocrtune, features given from memory",
+    "recomputed": "ocrtune, first epoch, vision recomputed in its backward pass",
 }
 
 
@@ -73,6 +74,8 @@ def cases_of(workload: str, regime: Regime) -> list[Case]:
     if regime != "all":
         # Where vision learns, nothing of it can be kept.
         names += ["given", *(["cached"] if speed_features.CACHE.exists else [])]
+    elif workload == "page":
+        names += speed_features.SPARING
     if regime == "decoder":
         names.append("recipe")
     cases = [Case(workload=workload, regime=regime, variant=name) for name in names]

@@ -141,6 +141,11 @@ FEATURES: Mapping[str, Feature] = {
 CACHE = Feature(on={"training.feature_cache.use": "on"}, off={"training.feature_cache.use": "off"})
 """No rung of the ablation: it pays from the second epoch on."""
 
+SPARING: Mapping[str, Mapping[str, Any]] = {
+    "recomputed": {"training.gradient_checkpointing": ["vision"]},
+}
+"""Keys of the recipe that spare memory where vision learns, off without being asked for, by the variant that has them."""
+
 
 def features_of(workload: str) -> dict[str, Feature]:
     """The features that the package has and that change something on a workload, in the order of the ablation."""

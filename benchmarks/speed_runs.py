@@ -15,7 +15,7 @@ from transformers import Trainer, set_seed
 
 from ocrtune.training.data import TrainingData, prepare_data
 from ocrtune.training.train import Plan, make_plan, make_trainer, tune_model
-from speed_features import CACHE, features_of, settings_of, strip
+from speed_features import CACHE, SPARING, features_of, settings_of, strip
 from speed_given import features_file, give_features
 from speed_plain import Batch, Examples, make_plain_trainer, native_batch
 from speed_workloads import SEED, WORKLOADS, Regime, run_config
@@ -31,7 +31,7 @@ class Request:
         folder: What `speed_workloads.prepare` filled.
         workload: A key of `WORKLOADS`.
         regime: What learns.
-        variant: `plain`, `recipe`, `ours`, `given`, or `cached`: the second epoch of `ours`.
+        variant: `plain`, `recipe`, `ours`, `given`, `cached`: the second epoch of `ours`, or a key of `SPARING`.
         used: Of `ours`: names of the features that are on; all without it.
         threads: Of torch.
         for_memory: Freed memory is given back at once, so that the peak is that of tensors; it costs time.
@@ -75,6 +75,7 @@ def make_run(request: Request, pages: str | None = None) -> Run:
     features = features_of(request.workload)
     used = () if is_plain else tuple(features) if request.used is None else request.used
     settings, keeps = settings_of(features, used), keeps_features(request)
+    settings |= SPARING.get(request.variant, {})
     if keeps:
         folder = tempfile.mkdtemp(dir=request.folder)
         settings |= {**CACHE.on, "training.feature_cache.folder": folder}

@@ -83,7 +83,7 @@ def summarize_all(seen: Sequence[Round], peaks: Round, work: Work) -> dict[str, 
             for name, members in names.items()
         },
         "rows": [summarize(case, seen, peaks, work) for case in cases],
-        "bounds": [bound(case, seen, work) for case in cases if case.is_ours],
+        "bounds": [bound(case, seen, peaks, work) for case in cases if case.is_ours],
         "decoder": [
             decoder_share(case, seen, work)
             for case in cases
@@ -159,6 +159,7 @@ def over_recipe(case: Case, seen: Sequence[Round]) -> Spread | None:
 def bound(
     case: Case,
     seen: Sequence[Round],
+    peaks: Round,
     work: Work,
 ) -> dict[str, Any]:
     """What arithmetic allows: the needed FLOPs at the rate of a large matmul, and how near ocrtune comes to it."""
@@ -175,7 +176,16 @@ def bound(
         "best_speedup": round(plain / least["all"], 2),
         "best_speedup_given_features": round(plain / least["decoder"], 2),
         "reached": round(least["all"] / took, 3),
+        "held_mib": round(needed["held_mib"]),
+        "least_peak_ratio": least_peak_ratio(case, peaks, needed),
     }
+
+
+def least_peak_ratio(case: Case, peaks: Round, needed: Mapping[str, float]) -> float | None:
+    """What weights, gradients and moments in fp32 leave of the plain path's peak; None where that was not measured."""
+    if case.baseline not in peaks:
+        return None
+    return round(needed["held_mib"] / peaks[case.baseline]["peak_mib"], 3)
 
 
 def decoder_share(

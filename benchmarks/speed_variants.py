@@ -26,6 +26,7 @@ from speed_runs import IGNORED_LABEL, Request, Run, batch_of, begin, make_run, s
 from speed_workloads import growth_points
 
 DECODER_REPEATS = 2
+GRADIENT_AND_MOMENTS = 3
 GROWTH_REPEATS = 2
 MOST_PLAIN_POSITIONS = 1700
 """Of a batch with logits everywhere: more would need more than 6 GB."""
@@ -98,12 +99,13 @@ def decoder_seconds(run: Run, examples: Examples) -> float:
 
 
 def count_work(request: Request) -> dict[str, float]:
-    """FLOPs of one optimizer step that cannot be avoided, per part: the least that computes this loss.
+    """FLOPs of one optimizer step that cannot be avoided, per part, and memory: the least that computes this loss.
 
     Of each example alone, so that padding counts nothing; logits where something is learned; the experts a token goes
     through; causal attention as half of full; backward only to what learns and what lies between.
     """
     begin(request)
+    process_mib = peak_mib()
     run = make_run(request)
     model = run.trainer.model.train()
     # Only products that torch itself computes are counted.
@@ -123,7 +125,17 @@ def count_work(request: Request) -> dict[str, float]:
         if number < run.facts.batch_size:
             totals["decoder_first_batch"] += decoder
     per_step = {key: value / steps for key, value in totals.items()}
-    return per_step | {"decoder_first_batch": totals["decoder_first_batch"]}
+    held_mib = process_mib + adamw_mib(model)
+    return per_step | {"decoder_first_batch": totals["decoder_first_batch"], "held_mib": held_mib}
+
+
+def adamw_mib(model: torch.nn.Module) -> float:
+    """What every way to train in fp32 holds at the end of a backward pass: weights, gradients and two moments."""
+    sizes = [
+        parameter.nbytes * (1 + GRADIENT_AND_MOMENTS * parameter.requires_grad)
+        for parameter in model.parameters()
+    ]
+    return sum(sizes) / 2**20
 
 
 def grow(request: Request) -> dict[str, dict[int, float | None]]:

@@ -126,17 +126,20 @@ def test_ratios_are_taken_within_a_round():
         for plain, ours in times
     ]
     peaks = {PLAIN: {"peak_mib": 200.0}, LINES: {"peak_mib": 50.0}}
-    work = {"lines, decoder": {"all": 60.0, "decoder": 20.0, "vision": 40.0, "targets": 12.0}}
+    flops = {"all": 60.0, "decoder": 20.0, "vision": 40.0}
+    work = {"lines, decoder": {**flops, "targets": 12.0, "held_mib": 40.0}}
     row = speed_summary.summarize(LINES, seen, peaks, work)
     assert row["speedup"] == {"median": 2.0, "min": 1.0, "max": 3.0}
     assert row["pages_per_s"] == {"median": 4.0, "min": 2.667, "max": 4.0}
     assert row["target_tokens_per_s"]["median"] == 6.0
     assert row["matmul_share"]["max"] == 0.3
     assert (row["peak_ratio"], row["speedup_over_recipe"]) == (0.25, None)
-    limit = speed_summary.bound(LINES, seen, work)
+    limit = speed_summary.bound(LINES, seen, peaks, work)
     assert limit["least_s"] == {"all": 0.6, "vision": 0.4, "decoder": 0.2}
     assert (limit["best_speedup"], limit["best_speedup_given_features"]) == (6.67, 20.0)
     assert limit["reached"] == 0.3
+    assert limit["least_peak_ratio"] == 0.2
+    assert speed_summary.bound(LINES, seen, {}, work)["least_peak_ratio"] is None
 
 
 def measured_part(workload, regime, seconds, **conditions):
