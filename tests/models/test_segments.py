@@ -140,15 +140,6 @@ class TestPackedEqualsPadded:
         assert sum(".mlp.experts." in name for name in gradients) == 8
         assert largest_difference(found_gradients, gradients) < TOLERANCE
 
-    def test_also_where_layers_are_compiled(self, wanted):
-        family, of_padded = wanted
-        model = load(family, segmented=True)
-        for layer in model.model.language_model.layers:
-            layer.compile(backend="aot_eager")
-        found, gradients = learn(model, packed(family, examples(family)))
-        assert found == pytest.approx(of_padded[0.0][0], abs=TOLERANCE)
-        assert largest_difference(gradients, of_padded[0.0][1]) < TOLERANCE
-
 
 def conversations(family):
     """The examples, and beside them one with two answers, a window apart, and one that teaches nothing."""

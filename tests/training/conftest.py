@@ -1,4 +1,5 @@
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,3 +85,11 @@ def learned(checkpoint: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def tensors_of():
     return learned
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where tests were started in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -191,6 +191,7 @@ def test_an_image_that_changes_between_epochs_under_its_name_is_computed_anew(re
     assert told["images"] == 11
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["error", "ctrl-c", "sigterm"])
 def test_what_a_run_computed_before_it_was_broken_off_is_there_for_the_next(recipe, tmp_path, number):
     never = ("evaluation.every_steps=100", "training.save_every_steps=100", "training.workers=0")

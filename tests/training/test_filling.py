@@ -91,6 +91,7 @@ def test_processes_of_our_own_share_the_work_and_what_they_have_to_say_is_said_o
     assert "9 computed, 0 not kept, 1 page(s) skipped" in told
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["error", "ctrl-c", "sigterm"])
 def test_what_was_computed_before_it_was_broken_off_is_there_for_the_next(
     recipe, tmp_path, monkeypatch, number
