@@ -40,11 +40,7 @@ def merge_results(stored: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str
     Raises:
         SystemExit: They were measured under other conditions.
     """
-    for key in CONDITIONS:
-        if stored and stored[key] != new[key]:
-            raise SystemExit(
-                f"error: {key} of the stored result is {stored[key]}, and of this run {new[key]}"
-            )
+    require_same_conditions(stored, new)
     measured = new.get("rounds", {})
     merged = {**stored, **new}
     for key in (*BY_NAME, "workloads", "regimes", GROWTH):

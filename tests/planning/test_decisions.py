@@ -68,10 +68,10 @@ def test_full_fine_tuning_fits_80_gb():
     assert plan_run(recipe(method="full", parts=ALL), CARDS["A100"]).fits
 
 
-def test_examples_of_an_optimizer_step_stay_what_the_recipe_has_as_near_as_whole_rows_come():
+def test_examples_of_an_optimizer_step_stay_what_the_recipe_has():
     for card in ("T4", "H100"):
         choice = plan_run(recipe(), CARDS[card]).choice
-        assert choice.examples == pytest.approx(16, abs=choice.examples / choice.accumulation / 2)
+        assert choice.examples == pytest.approx(16, rel=0.1)
         if choice.grouping.pack_tokens is None:
             assert choice.grouping.rows * choice.accumulation == 16
 

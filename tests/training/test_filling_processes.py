@@ -2,16 +2,13 @@
 
 import importlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from two_processes import run_in_two_processes
 
-from ocrtune.config import write_config
 from ocrtune.errors import TrainingError
 from ocrtune.training.filling import fill_cache
 
@@ -73,17 +70,7 @@ def test_a_process_that_was_killed_is_told(recipe, tmp_path, monkeypatch):
 
 def test_processes_of_torchrun_share_the_work(recipe, tmp_path):
     other = recipe.config(tmp_path / "other" / "run", *LORA, *EPOCHS)
-    write_config(other, tmp_path / "recipe.yaml")
-    (tmp_path / "start.py").write_text("from ocrtune.cli import main; main()")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, str(tmp_path / "start.py"), "cache", str(tmp_path / "recipe.yaml"), "--json"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=120,
-        check=False,
-    )
+    done = run_in_two_processes("cache", other, tmp_path / "recipe.yaml", "--json")
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
     told = json.loads(line)

@@ -1,9 +1,6 @@
 """Runs of packed rows: they learn what padded rows teach, and go on as if they had never stopped."""
 
 import json
-import os
-import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_shards import PAGES, write_tars
+from two_processes import run_in_two_processes
 
-from ocrtune.config import write_config
 from ocrtune.data.mixing import Mixture, Share
 from ocrtune.errors import ConfigError
 from ocrtune.training import train
@@ -138,18 +135,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_one_learns(whole, recipe, tm
 def test_two_processes_learn_what_one_learns(recipe, tmp_path):
     shared = (*SHARED, *ROWS, "training.epochs=2")
     config = recipe.config(tmp_path / "two", *shared)
-    write_config(config, tmp_path / "two.yaml")
-    script = tmp_path / "two.py"
-    script.write_text("from ocrtune.cli import main; main()")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run = subprocess.run(
-        [*command, str(script), "train", str(tmp_path / "two.yaml")],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=120,
-        check=False,
-    )
+    run = run_in_two_processes("train", config, tmp_path / "two.yaml")
     assert run.returncode == 0, run.stderr
     one = train(recipe.config(tmp_path / "one", *shared, "training.batch_size=2"))
     assert series(tmp_path / "two", "loss") == pytest.approx(series(one.run, "loss"), rel=1e-4)

@@ -1,38 +1,17 @@
 """Runs of two processes, as on two devices: they learn what one learns, and one of them writes and speaks."""
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 from tiny_shards import write_tars
+from two_processes import run_in_two_processes
 
-from ocrtune.config import write_config
 from ocrtune.training import train
 from ocrtune.training.trainer import OcrTrainer
 
-START = "from ocrtune.cli import main; main()"
-
 # Without a decay the first part of a run learns as it would in a longer one.
 SHARED = ("optimizer.schedule=constant", "evaluation.max_pages=3")
-
-
-def start(config, path, *more):
-    """`ocrtune train` in two processes; what it wrote to stdout and stderr, and its status."""
-    write_config(config, path)
-    script = path.with_suffix(".py")
-    script.write_text(START)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*command, str(script), "train", str(path), *more],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=120,
-        check=False,
-    )
 
 
 def metrics(folder):
@@ -48,10 +27,10 @@ def two(recipe, tmp_path_factory):
     """A run of two processes that is stopped and goes on, its recipe, and what it said."""
     folder = tmp_path_factory.mktemp("two")
     config = recipe.config(folder / "run", *SHARED, "training.batch_size=2", "training.max_steps=2")
-    first = start(config, folder / "first.yaml", "--json")
+    first = run_in_two_processes("train", config, folder / "first.yaml", "--json")
     assert first.returncode == 0, first.stderr
     again = recipe.config(folder / "run", *SHARED, "training.batch_size=2", "run.resume=true")
-    second = start(again, folder / "second.yaml")
+    second = run_in_two_processes("train", again, folder / "second.yaml")
     assert second.returncode == 0, second.stderr
     return folder / "run", config, first
 
@@ -87,7 +66,7 @@ def test_one_process_writes_and_speaks(two):
 
 def test_an_error_of_one_process_ends_the_other(two, tmp_path):
     _, config, _ = two
-    failed = start(config, tmp_path / "again.yaml")
+    failed = run_in_two_processes("train", config, tmp_path / "again.yaml")
     assert failed.returncode != 0
     assert failed.stderr.count("holds a run already") == 1
 
@@ -102,7 +81,7 @@ def test_two_processes_learn_every_page_of_shards_once_an_epoch_and_list_a_broke
         "training.max_steps=null",
         "training.epochs=2",
     )
-    run = start(config, tmp_path / "shards.yaml")
+    run = run_in_two_processes("train", config, tmp_path / "shards.yaml")
     assert run.returncode == 0, run.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     # 24 pages, 2 processes, batches of 2, 2 epochs.

@@ -23,6 +23,9 @@ MOST_OF_MEMORY = 0.9
 MOST_ROWS = 32
 PACK_TOKENS = (2048, 4096, 8192, 16384)
 CHUNKS = (None, 4, 1)
+MOST_OFF = 0.1
+"""Share by which packed rows, of which an optimizer step has a whole number, may make it larger or smaller."""
+
 GIGABYTE = 10**9
 
 
@@ -163,7 +166,7 @@ class Planner:
             bucketed=self.config.training.bucket_by_length,
             seed=self.config.run.seed,
         )
-        accumulation = max(1, round(self.examples_of_a_step / usual.examples))
+        accumulation = self._accumulation(usual.examples)
         setting = Setting(
             learning=learning,
             widths=Widths.of(self.policy),
@@ -228,8 +231,17 @@ class Planner:
             return
         for tokens, chunk in product(PACK_TOKENS, chunks):
             grouping = Grouping(pack_tokens=tokens, chunk_views=chunk)
-            if self.sample.longest <= tokens and 1 < grouping.examples(self.sample) <= most:
+            examples = grouping.examples(self.sample)
+            if self.sample.longest <= tokens and 1 < examples <= most and self._keeps_step(examples):
                 yield grouping
+
+    def _accumulation(self, examples: float) -> int:
+        """Forwards of so many examples that come nearest to the recipe's optimizer step."""
+        return max(1, round(self.examples_of_a_step / examples))
+
+    def _keeps_step(self, examples: float) -> bool:
+        found, wanted = examples * self._accumulation(examples), self.examples_of_a_step
+        return abs(found - wanted) <= MOST_OFF * wanted
 
     def _checkpointings(self) -> Sequence[frozenset[str]]:
         if not self.can_recompute:
